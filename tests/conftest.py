@@ -1,0 +1,101 @@
+"""Fixtures for every package: a clock, a protector, and a database on each backend."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlmodel import SQLModel
+
+from tests.fakes import FakeClock
+from wallet_api.database import Database
+from wallet_api.protection import DataProtector
+
+POSTGRESQL_URL = os.environ.get("TEST_POSTGRESQL_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+TEST_DATABASE = f"liangzheng_test_{os.getpid()}"
+
+
+@pytest.fixture(scope="session")
+def runner() -> Iterator[asyncio.Runner]:
+    """One event loop for the whole run, so that connection pools outlive a test."""
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run `async def` tests in the session's loop."""
+    if not asyncio.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    runner: asyncio.Runner = pyfuncitem._request.getfixturevalue("runner")
+    runner.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+    return True
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def protector() -> DataProtector:
+    return DataProtector({"test": b"k" * 32}, active="test", blind_index_key=b"i" * 32)
+
+
+@pytest.fixture(scope="session")
+def postgresql_url(runner: asyncio.Runner) -> Iterator[str]:
+    """A database of this run's own on the PostgreSQL server. Without a server: skipped, but in CI failed."""
+
+    async def administer(*statements: str) -> None:
+        engine = create_async_engine(
+            make_url(POSTGRESQL_URL).set(drivername="postgresql+asyncpg"), isolation_level="AUTOCOMMIT"
+        )
+        async with engine.connect() as connection:
+            for statement in statements:
+                await connection.execute(text(statement))
+        await engine.dispose()
+
+    drop = f'DROP DATABASE IF EXISTS "{TEST_DATABASE}" WITH (FORCE)'
+    try:
+        runner.run(administer(drop, f'CREATE DATABASE "{TEST_DATABASE}"'))
+    except OSError as error:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI needs PostgreSQL at TEST_POSTGRESQL_URL: {error}")
+        pytest.skip("no PostgreSQL server at TEST_POSTGRESQL_URL")
+    url = make_url(POSTGRESQL_URL).set(database=TEST_DATABASE).render_as_string(hide_password=False)
+    yield url
+    runner.run(administer(drop))
+
+
+@pytest.fixture(scope="session")
+def _postgresql(runner: asyncio.Runner, postgresql_url: str) -> Iterator[Database]:
+    database = Database(postgresql_url, pool_size=60)
+    runner.run(database.create_all())
+    yield database
+    runner.run(database.close())
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def database(request: pytest.FixtureRequest, runner: asyncio.Runner, tmp_path: Path) -> Iterator[Database]:
+    """An empty database; every test that takes it runs on SQLite and on PostgreSQL."""
+    if request.param == "postgresql":
+        shared: Database = request.getfixturevalue("_postgresql")
+        yield shared
+        runner.run(_empty(shared))
+        return
+    database = Database(f"sqlite:///{tmp_path / 'test.db'}")
+    runner.run(database.create_all())
+    yield database
+    runner.run(database.close())
+
+
+async def _empty(database: Database) -> None:
+    tables = ", ".join(f'"{table.name}"' for table in SQLModel.metadata.sorted_tables)
+    if tables:
+        async with database.engine.begin() as connection:
+            await connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))

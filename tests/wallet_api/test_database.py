@@ -1,0 +1,33 @@
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from sqlalchemy import Column, DateTime, Integer, MetaData, Table, insert, select
+
+from wallet_api.database import Database
+from wallet_api.protection import DataProtector, ProtectionError
+
+metadata = MetaData()
+moments = Table("moments", metadata, Column("id", Integer, primary_key=True), Column("at", DateTime(timezone=True)))
+
+
+async def test_an_instant_comes_back_aware_and_in_utc(database: Database) -> None:
+    shanghai = datetime(2026, 11, 23, 9, 0, tzinfo=timezone(timedelta(hours=8)))
+    async with database.engine.begin() as connection:
+        await connection.run_sync(metadata.create_all)
+        await connection.execute(insert(moments).values(id=1, at=shanghai))
+        stored = (await connection.execute(select(moments.c.at))).scalar_one()
+        await connection.run_sync(metadata.drop_all)
+    assert stored == datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
+    assert stored.utcoffset() == timedelta(0)
+
+
+def test_a_value_sealed_for_one_row_does_not_open_in_another(protector: DataProtector) -> None:
+    sealed = protector.seal("张三".encode(), "holder.name:1")
+    assert protector.open(sealed, "holder.name:1").decode() == "张三"
+    with pytest.raises(ProtectionError):
+        protector.open(sealed, "holder.name:2")
+    with pytest.raises(ProtectionError):
+        protector.open(sealed[:-1] + bytes([sealed[-1] ^ 1]), "holder.name:1")
+    for broken in (b"", b"\x05", b"\xff" * 40, sealed[:10]):
+        with pytest.raises(ProtectionError):
+            protector.open(broken, "holder.name:1")

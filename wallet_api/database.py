@@ -1,0 +1,115 @@
+"""One SQL layer over SQLite (embedded default) and PostgreSQL (production).
+
+    database = Database("sqlite+aiosqlite:///data/liangzheng.db")
+    async with database.transaction() as session:
+        ...                                  # committed on leaving, rolled back on an exception
+
+Repositories write `sqlalchemy.dialects.postgresql.insert` for ON CONFLICT (SQLite compiles the same clause), and
+`DateTime(timezone=True)` for instants: what SQLite lacks of it is mended here, in one place.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event, text
+from sqlalchemy.dialects.sqlite import DATETIME as SqliteDateTime
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.types import DateTime
+from sqlmodel import SQLModel
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+BUSY_TIMEOUT_MS = 15_000  # a writer waits for the one SQLite writer; a whole import chunk takes well under 1 s
+
+
+class _SqliteUtcInstant(SqliteDateTime):
+    """An aware UTC instant on a backend that drops time zones."""
+
+    def bind_processor(self, dialect: Any) -> Any:
+        store: Any = super().bind_processor(dialect)
+
+        def process(value: datetime | None) -> Any:
+            if value is not None and value.tzinfo is None:
+                raise ValueError("a naive datetime has no place in the database")
+            return store(None if value is None else value.astimezone(UTC).replace(tzinfo=None))
+
+        return process
+
+    def result_processor(self, dialect: Any, coltype: object) -> Any:
+        load: Any = super().result_processor(dialect, coltype)
+
+        def process(value: Any) -> datetime | None:
+            naive: datetime | None = load(value)
+            return None if naive is None else naive.replace(tzinfo=UTC)
+
+        return process
+
+
+class Database:
+    """An engine and the two ways to use it: `transaction` to write, `snapshot` to read."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        parsed = make_url(url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            if parsed.database and parsed.database != ":memory:":
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            self.engine = create_async_engine(parsed.set(drivername="sqlite+aiosqlite"), pool_size=pool_size)
+            dialect = self.engine.sync_engine.dialect
+            dialect.colspecs = {**dialect.colspecs, DateTime: _SqliteUtcInstant}
+            event.listen(self.engine.sync_engine, "connect", _configure_sqlite)
+            event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
+        else:
+            self.engine = create_async_engine(
+                parsed.set(drivername="postgresql+asyncpg"), pool_size=pool_size, pool_pre_ping=True
+            )
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """A read-write session, committed when the block ends and rolled back when it raises.
+
+        On SQLite the write lock is taken at once (BEGIN IMMEDIATE), so that a transaction never fails half-way
+        because another process began to write after its first read.
+        """
+        async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
+            await session.connection(execution_options={"liangzheng_begin": "BEGIN IMMEDIATE"})
+            yield session
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncSession]:
+        """A session for reading; nothing it does is kept."""
+        async with AsyncSession(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    async def create_all(self) -> None:
+        """Create the tables from the models. For tests and benches; deployments run the migrations."""
+        async with self.engine.begin() as connection:
+            await connection.run_sync(SQLModel.metadata.create_all)
+
+    async def ping(self) -> None:
+        """Raise if the database does not answer."""
+        async with self.engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Give every connection back."""
+        await self.engine.dispose()
+
+
+def _configure_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves, see _begin_sqlite
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",  # what was answered 201 survives a power cut
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+        "foreign_keys=ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Any) -> None:
+    options = connection.get_execution_options()
+    connection.exec_driver_sql(options.get("liangzheng_begin", "BEGIN"))
