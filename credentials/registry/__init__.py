@@ -1,0 +1,55 @@
+"""The store (电子证照库): licences, holders, their life cycle, and the one way in.
+
+intake = Intake(catalogue, protector, clock)
+report = await intake.take_all(database, IntakeSource("traffic-police", None), open("licences.ndjson", "rb"))
+print(report.accepted, report.unchanged, report.rejected)
+
+async with database.snapshot() as session:
+    licence = await Registry(protector).by_identifier(session, "1.2.156.3005.2.…")
+"""
+
+from credentials.registry.errors import (
+    IdentifierError,
+    IntakeConflict,
+    RowError,
+    UnknownBatch,
+    UnknownHolder,
+    UnknownLicence,
+)
+from credentials.registry.intake import Intake, new_id
+from credentials.registry.models import (
+    SHANGHAI,
+    BatchReport,
+    CertState,
+    HolderEntry,
+    IntakeSource,
+    Licence,
+    LicenceEvent,
+    OperateType,
+    Rejection,
+    StateChange,
+)
+from credentials.registry.service import Holder, Registry
+
+__all__ = [
+    "SHANGHAI",
+    "BatchReport",
+    "CertState",
+    "Holder",
+    "HolderEntry",
+    "IdentifierError",
+    "Intake",
+    "IntakeConflict",
+    "IntakeSource",
+    "Licence",
+    "LicenceEvent",
+    "OperateType",
+    "Registry",
+    "Rejection",
+    "RowError",
+    "StateChange",
+    "UnknownBatch",
+    "UnknownHolder",
+    "UnknownLicence",
+    "new_id",
+]

@@ -1,0 +1,114 @@
+"""Reading signed JWTs that others send: key proofs, DPoP proofs, client assertions (RFC 7515, RFC 7519, RFC 8725)."""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from credentials.errors import CredentialsError
+
+MAX_JWT_CHARS = 65_536  # a key attestation with a certificate chain takes about 10 kB
+_SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
+_ES256 = ec.ECDSA(SHA256())
+
+
+class JwtMalformed(CredentialsError):
+    """Not a compact JWS with JSON header and claims in our profile."""
+
+    code = "jwt_malformed"
+
+
+class JwtSignatureInvalid(CredentialsError):
+    """The signature does not verify under the key."""
+
+    code = "jwt_signature_invalid"
+
+
+@dataclass(frozen=True)
+class SignedJwt:
+    """A parsed JWT whose signature is not checked yet; `verified` gives the claims.
+
+    Attributes:
+        header: the JOSE header; `typ` and `alg` (ES256) are as demanded, there is no `crit`.
+    """
+
+    header: Mapping[str, Any]
+    unverified_claims: Mapping[str, Any]
+    _signing_input: bytes
+    _signature: bytes
+
+    @classmethod
+    def from_compact(cls, text: object, *, typ: str | None) -> "SignedJwt":
+        """Parse a compact JWS.
+
+        Args:
+            typ: the value that the header's `typ` must have, or None where the specification gives none.
+
+        Raises:
+            JwtMalformed: any other form, type or algorithm.
+        """
+        if not isinstance(text, str) or len(text) > MAX_JWT_CHARS:
+            raise JwtMalformed("a compact JWS of bounded size is wanted")
+        parts = text.split(".")
+        if len(parts) != 3 or not all(_SEGMENT.fullmatch(part) for part in parts):
+            raise JwtMalformed("a compact JWS has three base64url parts")
+        header, claims = _json_object(parts[0]), _json_object(parts[1])
+        if typ is not None and header.get("typ") != typ:
+            raise JwtMalformed(f"typ is not {typ}")
+        if header.get("alg") != "ES256":
+            raise JwtMalformed("alg is not ES256")
+        if "crit" in header or "b64" in header:
+            raise JwtMalformed("critical header extensions are not understood")
+        signature = _decoded(parts[2])
+        if len(signature) != 64:
+            raise JwtMalformed("an ES256 signature has 64 bytes")
+        return cls(header, claims, f"{parts[0]}.{parts[1]}".encode(), signature)
+
+    def verified(self, key: ec.EllipticCurvePublicKey) -> Mapping[str, Any]:
+        """The claims, once the signature holds under `key`. Times and audience are not checked here.
+
+        Raises:
+            JwtSignatureInvalid: it does not.
+        """
+        r, s = (int.from_bytes(half, "big") for half in (self._signature[:32], self._signature[32:]))
+        try:
+            key.verify(encode_dss_signature(r, s), self._signing_input, _ES256)
+        except InvalidSignature as error:
+            raise JwtSignatureInvalid("the signature does not verify") from error
+        return self.unverified_claims
+
+
+def _decoded(part: str) -> bytes:
+    try:
+        return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    except binascii.Error as error:
+        raise JwtMalformed("not base64url") from error
+
+
+def _json_object(part: str) -> Mapping[str, Any]:
+    try:
+        value = json.loads(_decoded(part), object_pairs_hook=_unique, parse_constant=_refused)
+    except (ValueError, RecursionError) as error:
+        raise JwtMalformed("header and claims are JSON objects without duplicate members") from error
+    if not isinstance(value, dict):
+        raise JwtMalformed("header and claims are JSON objects")
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("duplicate member")
+    return members
+
+
+def _refused(constant: str) -> float:
+    raise ValueError(constant)

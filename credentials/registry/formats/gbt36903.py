@@ -1,0 +1,237 @@
+"""One intake row: a JSON object with the metadata names of GB/T 36903-2018 (long form), to a checked `IntakeRow`.
+
+| member | value |
+|---|---|
+| `source_record_id`, `source_version` | the department's own record (64 of `A-Za-z0-9._:-`), its version (≥ 1) |
+| `operate_type` | `01` issue, `02` renew, `03` suspend, `04` expire, `05` end, `06` resume, `09` change |
+| `cert_state` | with `05`: `03` rescinded, `04` cancelled, `07` revoked |
+| `reason` | with `03`, `05`, `06`: text, required; with others optional |
+| `certificate_type_code` | 21 characters (with `01`, `02`, `09`, as are all that follow) |
+| `certificate_identifier` | GB/T 36904, or absent: the store makes one |
+| `certificate_number` | the number printed on the licence |
+| `certificate_issuing_authority_code` | 统一社会信用代码 of the 发证单位 |
+| `certificate_area_code` | 6 digits, optional |
+| `certificate_issued_date`, `certificate_validate_start` | `YYYY-MM-DD` or `YYYYMMDD` |
+| `certificate_validate_end` | the same; absent or null: long-term |
+| `certificate_holders` | array of `{certificate_holder_name, _code, _type, mobile?}` |
+| `business_information` | object: the type's data items |
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import orjson
+from stdnum.cn import ric, uscc
+from stdnum.exceptions import ValidationError
+
+from credentials.registry.errors import RowError
+from credentials.registry.models import ENDINGS, CertState, HolderEntry, IntakeRow, LicenceContent, OperateType
+
+MAX_ROW_BYTES = 65_536  # a licence's text is a few kilobytes; photographs come by another way
+MAX_HOLDERS = 32  # co-owners of a real-estate certificate
+MAX_TEXT = 4_000  # the business scope of a company is the longest text we know
+MAX_DEPTH = 8  # data items are flat today; a little room, and no recursion to fear
+MAX_VERSION = 2**53 - 1  # integers that survive every JSON reader
+
+RESIDENT_ID = "111"
+UNIFIED_SOCIAL_CREDIT_CODE = "001"
+
+_RECORD_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_DAY = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})", re.ASCII)
+_MOBILE = re.compile(r"\+[1-9]\d{6,14}", re.ASCII)
+_OTHER_CODE = re.compile(r"[A-Z0-9()\u4e00-\u9fff-]{1,40}")  # passports, officers' cards: no public check rule
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+_STATE_MEMBERS = {"source_record_id", "source_version", "operate_type", "cert_state", "reason"}
+_CONTENT_MEMBERS = _STATE_MEMBERS | {
+    "certificate_type_code",
+    "certificate_identifier",
+    "certificate_number",
+    "certificate_issuing_authority_code",
+    "certificate_area_code",
+    "certificate_issued_date",
+    "certificate_validate_start",
+    "certificate_validate_end",
+    "certificate_holders",
+    "business_information",
+}
+
+
+def row_from_line(line: bytes) -> IntakeRow:
+    """Parse one line of NDJSON.
+
+    Raises:
+        RowError: `row_too_large`, `row_not_json`, or any of `row_from_object`.
+    """
+    if len(line) > MAX_ROW_BYTES:
+        raise RowError("row_too_large", "", f"a row has at most {MAX_ROW_BYTES} bytes")
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise RowError("row_not_json", "", "the line is not one JSON object in UTF-8") from error
+    return row_from_object(value)
+
+
+def row_from_object(value: object) -> IntakeRow:
+    """Check a row's form. What depends on the licence type or on the store is checked by the registry.
+
+    Raises:
+        RowError: with the member at fault and one of `row_not_object`, `member_missing`, `member_unknown`,
+            `member_invalid`, `date_invalid`, `dates_out_of_order`, `holder_code_invalid`, `operation_not_supported`.
+    """
+    if not isinstance(value, dict):
+        raise RowError("row_not_object", "", "a row is a JSON object")
+    row: Mapping[str, Any] = value
+    operate_type = _operate_type(row)
+    has_content = operate_type in (OperateType.ISSUE, OperateType.RENEW, OperateType.CHANGE)
+    _refuse_unknown(row, _CONTENT_MEMBERS if has_content else _STATE_MEMBERS, "")
+    record_id = _text(row, "source_record_id", 64)
+    if not _RECORD_ID.fullmatch(record_id):
+        raise RowError("member_invalid", "source_record_id", "1 to 64 of A-Z a-z 0-9 . _ : -")
+    version = row.get("source_version")
+    if type(version) is not int or not 1 <= version <= MAX_VERSION:
+        raise RowError("member_invalid", "source_version", "an integer from 1 up")
+    needs_reason = operate_type in (OperateType.SUSPEND, OperateType.END, OperateType.RESUME)
+    return IntakeRow(
+        source_record_id=record_id,
+        source_version=version,
+        operate_type=operate_type,
+        cert_state=_target_state(row, operate_type),
+        reason=_text(row, "reason", 500) if needs_reason or "reason" in row else None,
+        content=_content(row) if has_content else None,
+    )
+
+
+def _operate_type(row: Mapping[str, Any]) -> OperateType:
+    text = _text(row, "operate_type", 2)
+    try:
+        return OperateType(text)
+    except ValueError as error:
+        raise RowError("operation_not_supported", "operate_type", "one of 01 02 03 04 05 06 09") from error
+
+
+def _target_state(row: Mapping[str, Any], operate_type: OperateType) -> CertState:
+    if operate_type is OperateType.END:
+        state = _text(row, "cert_state", 2)
+        if state not in ENDINGS:
+            raise RowError("member_invalid", "cert_state", "03 rescinded, 04 cancelled or 07 revoked")
+        return CertState(state)
+    target = {OperateType.SUSPEND: CertState.SUSPENDED, OperateType.EXPIRE: CertState.LAPSED}.get(
+        operate_type, CertState.VALID
+    )
+    if row.get("cert_state", target.value) != target.value:
+        raise RowError("member_invalid", "cert_state", f"operate_type {operate_type.value} leads to {target.value}")
+    return target
+
+
+def _content(row: Mapping[str, Any]) -> LicenceContent:
+    issued_on = _day(row, "certificate_issued_date")
+    valid_from = _day(row, "certificate_validate_start")
+    valid_until = _day(row, "certificate_validate_end") if row.get("certificate_validate_end") else None
+    if valid_until is not None and valid_until < valid_from:
+        raise RowError("dates_out_of_order", "certificate_validate_end", "the last day is before the first")
+    holders = row.get("certificate_holders")
+    if not isinstance(holders, list) or not 1 <= len(holders) <= MAX_HOLDERS:
+        raise RowError("member_invalid", "certificate_holders", f"an array of 1 to {MAX_HOLDERS} holders")
+    entries = tuple(_holder(holder, f"certificate_holders[{at}]") for at, holder in enumerate(holders))
+    if len({(entry.code_type, entry.code) for entry in entries}) != len(entries):
+        raise RowError("member_invalid", "certificate_holders", "a holder is named twice")
+    items = row.get("business_information", {})
+    if not isinstance(items, dict):
+        raise RowError("member_invalid", "business_information", "an object of data items")
+    _refuse_controls(items, "business_information")
+    area = row.get("certificate_area_code")
+    if area is not None and not (isinstance(area, str) and re.fullmatch("[0-9]{6}", area)):
+        raise RowError("member_invalid", "certificate_area_code", "6 digits")
+    return LicenceContent(
+        type_code=_text(row, "certificate_type_code", 64),
+        identifier=_text(row, "certificate_identifier", 128) if row.get("certificate_identifier") else None,
+        number=_text(row, "certificate_number", 128),
+        authority_code=_text(row, "certificate_issuing_authority_code", 18),
+        area_code=area,
+        issued_on=issued_on,
+        valid_from=valid_from,
+        valid_until=valid_until,
+        holders=entries,
+        items=items,
+    )
+
+
+def _holder(value: object, at: str) -> HolderEntry:
+    if not isinstance(value, dict):
+        raise RowError("member_invalid", at, "a holder is an object")
+    members = {"certificate_holder_name", "certificate_holder_code", "certificate_holder_type", "mobile"}
+    _refuse_unknown(value, members, f"{at}.")
+    name = _text(value, "certificate_holder_name", 512, at)
+    code_type = _text(value, "certificate_holder_type", 3, at)
+    code = holder_code(code_type, _text(value, "certificate_holder_code", 64, at), f"{at}.certificate_holder_code")
+    mobile = value.get("mobile")
+    if mobile is not None and not (isinstance(mobile, str) and _MOBILE.fullmatch(mobile)):
+        raise RowError("member_invalid", f"{at}.mobile", "E.164, as +8613812345678")
+    return HolderEntry(name=name, code_type=code_type, code=code, mobile=mobile)
+
+
+def holder_code(code_type: str, code: str, field: str = "certificate_holder_code") -> str:
+    """The normal form of an identity number: check digits of resident IDs and USCCs are verified.
+
+    Raises:
+        RowError: `holder_code_invalid`; the number itself is never in the detail.
+    """
+    if not re.fullmatch(r"[0-9]{3}", code_type):
+        raise RowError("member_invalid", field, "the holder's code type has 3 digits (GB/T 36903 appendix A)")
+    try:
+        if code_type == RESIDENT_ID:
+            return str(ric.validate(code))
+        if code_type == UNIFIED_SOCIAL_CREDIT_CODE:
+            return str(uscc.validate(code))
+    except ValidationError as error:
+        raise RowError("holder_code_invalid", field, "the check digit or the form is wrong") from error
+    normal = code.strip().upper()
+    if not _OTHER_CODE.fullmatch(normal):
+        raise RowError("holder_code_invalid", field, "1 to 40 letters and digits")
+    return normal
+
+
+def _text(row: Mapping[str, Any], member: str, longest: int, at: str = "") -> str:
+    field = f"{at}.{member}" if at else member
+    value = row.get(member)
+    if value is None:
+        raise RowError("member_missing", field, "this member is required here")
+    if not isinstance(value, str) or not value.strip() or len(value) > longest or _CONTROL.search(value):
+        raise RowError("member_invalid", field, f"text of 1 to {longest} characters without control characters")
+    return value.strip()
+
+
+def _day(row: Mapping[str, Any], member: str) -> date:
+    match = _DAY.fullmatch(_text(row, member, 10))
+    try:
+        if match is None:
+            raise ValueError(member)
+        return date(*map(int, match.groups()))
+    except ValueError as error:
+        raise RowError("date_invalid", member, "a day as YYYY-MM-DD or YYYYMMDD") from error
+
+
+def _refuse_unknown(row: Mapping[str, Any], known: set[str], prefix: str) -> None:
+    unknown = sorted(set(row) - known)
+    if unknown:
+        name = unknown[0] if unknown[0].isidentifier() and len(unknown[0]) <= 64 else "?"
+        raise RowError(
+            "member_unknown", f"{prefix}{name}", "this member has no meaning here; nothing is dropped silently"
+        )
+
+
+def _refuse_controls(value: object, field: str, depth: int = 0) -> None:
+    if depth > MAX_DEPTH:
+        raise RowError("member_invalid", field, f"nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, str) and (len(value) > MAX_TEXT or _CONTROL.search(value)):
+        raise RowError("member_invalid", field, f"text of at most {MAX_TEXT} characters without control characters")
+    if isinstance(value, dict):
+        for name, member in value.items():
+            _refuse_controls(name, field, depth + 1)
+            _refuse_controls(member, field, depth + 1)
+    elif isinstance(value, list):
+        for member in value:
+            _refuse_controls(member, field, depth + 1)

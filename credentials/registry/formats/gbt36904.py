@@ -1,0 +1,68 @@
+"""The identifier of an electronic licence (电子证照标识), GB/T 36904-2018.
+
+    1.2.156.3005.2 . type code (21) . issuing authority (18, or 6 in old data) . serial . version (3 digits) . check
+
+The check character is ISO 7064 MOD 37,36 over the parts without dots and without the OID root.
+"""
+
+import re
+from dataclasses import dataclass
+
+from stdnum.iso7064 import mod_37_36
+
+from credentials.registry.errors import IdentifierError
+
+ROOT = "1.2.156.3005.2"
+_FORM = re.compile(
+    r"1\.2\.156\.3005\.2\.([0-9A-Z]{21})\.([0-9A-Z]{18}|[0-9]{6})\.([0-9A-Z]{1,40})\.([0-9]{3})\.([0-9A-Z])"
+)
+
+
+@dataclass(frozen=True)
+class Identifier:
+    """A licence identifier in its parts.
+
+    Attributes:
+        check: the check character as it was written; `check_holds` says whether it is the right one.
+    """
+
+    type_code: str
+    authority_code: str
+    serial: str
+    version: int
+    check: str
+
+    @classmethod
+    def from_text(cls, text: str) -> "Identifier":
+        """Parse the dotted form. A wrong check character is kept, not refused (see `check_holds`).
+
+        Raises:
+            IdentifierError: the form is not that of GB/T 36904.
+        """
+        match = _FORM.fullmatch(text)
+        if match is None:
+            raise IdentifierError("not of the form 1.2.156.3005.2.<type>.<authority>.<serial>.<version>.<check>")
+        type_code, authority, serial, version, check = match.groups()
+        return cls(type_code, authority, serial, int(version), check)
+
+    @classmethod
+    def issue(cls, type_code: str, authority_code: str, serial: str, version: int) -> "Identifier":
+        """A new identifier with its check character computed.
+
+        Raises:
+            IdentifierError: a part is out of form.
+        """
+        body = f"{type_code}{authority_code}{serial}{version:03}"
+        if not body.isascii() or not body.isalnum() or body != body.upper():
+            raise IdentifierError("the parts are digits and upper-case letters")
+        check: str = mod_37_36.calc_check_digit(body)
+        return cls.from_text(f"{ROOT}.{type_code}.{authority_code}.{serial}.{version:03}.{check}")
+
+    @property
+    def check_holds(self) -> bool:
+        """Whether the check character is the one that the other parts give."""
+        body = f"{self.type_code}{self.authority_code}{self.serial}{self.version:03}"
+        return bool(mod_37_36.calc_check_digit(body) == self.check)
+
+    def __str__(self) -> str:
+        return f"{ROOT}.{self.type_code}.{self.authority_code}.{self.serial}.{self.version:03}.{self.check}"

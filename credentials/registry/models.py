@@ -1,0 +1,188 @@
+"""What the registry speaks of: states, steps, rows of an intake, licences and holders."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+
+
+class CertState(StrEnum):
+    """certState of the MOHURD C-standards (C 0293-2024)."""
+
+    VALID = "01"
+    SUSPENDED = "02"  # 暂扣
+    RESCINDED = "03"  # 撤销
+    CANCELLED = "04"  # 注销
+    LAPSED = "05"  # 失效: expired, or replaced by a newer version
+    REVOKED = "07"  # 吊销
+
+
+class OperateType(StrEnum):
+    """operateType of the MOHURD C-standards: what a department's row asks for."""
+
+    ISSUE = "01"  # 新发
+    RENEW = "02"  # 延续
+    SUSPEND = "03"  # 暂扣
+    EXPIRE = "04"  # 过期失效
+    END = "05"  # 注销 (撤销 / 吊销): the row's cert_state says which
+    RESUME = "06"  # 暂扣发还
+    CHANGE = "09"  # 变更
+
+
+ENDINGS = frozenset({CertState.RESCINDED, CertState.CANCELLED, CertState.REVOKED})
+
+#: From which states a step may be taken. ISSUE starts a licence and has none. RENEW and CHANGE make a new version that
+#: is valid, and leave the one they replace lapsed.
+ALLOWED_FROM: Mapping[OperateType, frozenset[CertState]] = {
+    OperateType.RENEW: frozenset({CertState.VALID, CertState.LAPSED}),
+    OperateType.CHANGE: frozenset({CertState.VALID}),
+    OperateType.SUSPEND: frozenset({CertState.VALID}),
+    OperateType.RESUME: frozenset({CertState.SUSPENDED}),
+    OperateType.EXPIRE: frozenset({CertState.VALID, CertState.SUSPENDED}),
+    OperateType.END: frozenset({CertState.VALID, CertState.SUSPENDED}),
+}
+
+
+@dataclass(frozen=True)
+class HolderEntry:
+    """A holder (持证主体) as a licence names them.
+
+    Attributes:
+        code_type: GB/T 36903 appendix A, e.g. `111` resident ID, `001` unified social credit code.
+        code: the identity number, checked and in normal form.
+        mobile: E.164, or None.
+    """
+
+    name: str
+    code_type: str
+    code: str
+    mobile: str | None = None
+
+
+@dataclass(frozen=True)
+class IntakeRow:
+    """One row of a department's file, checked for form (GB/T 36903 names; see `formats/gbt36903.py`).
+
+    The content members are None in rows that only move a state (03, 04, 05, 06).
+    """
+
+    source_record_id: str
+    source_version: int
+    operate_type: OperateType
+    cert_state: CertState
+    reason: str | None
+    content: "LicenceContent | None"
+
+
+@dataclass(frozen=True)
+class LicenceContent:
+    """What a new licence, or a new version of one, says.
+
+    Attributes:
+        valid_until: the last valid Shanghai day, or None for a long-term licence.
+        items: the type's data items, not yet checked against the type.
+    """
+
+    type_code: str
+    identifier: str | None
+    number: str
+    authority_code: str
+    area_code: str | None
+    issued_on: date
+    valid_from: date
+    valid_until: date | None
+    holders: tuple[HolderEntry, ...]
+    items: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Licence:
+    """A licence record with its personal data opened.
+
+    Attributes:
+        type_code: the catalogue's code, e.g. `driving-licence`.
+        version: 1 for a first issue; renewals and changes count up.
+    """
+
+    id: str
+    identifier: str
+    type_code: str
+    type_version: int
+    version: int
+    number: str
+    authority_code: str
+    authority_name: str
+    holder_ids: tuple[str, ...]
+    holders: tuple[HolderEntry, ...]
+    issued_on: date
+    valid_from: date
+    valid_until: date | None
+    state: CertState
+    predecessor_id: str | None
+    items: Mapping[str, object]
+
+    def in_force(self, now: datetime) -> bool:
+        """Whether the licence is valid on the Shanghai day of `now`: its state, its first and its last day."""
+        today = now.astimezone(SHANGHAI).date()
+        started = self.valid_from <= today
+        return self.state is CertState.VALID and started and (self.valid_until is None or today <= self.valid_until)
+
+
+@dataclass(frozen=True)
+class StateChange:
+    """A licence moved to a state; told to whoever follows in the same transaction."""
+
+    licence_id: str
+    state: CertState
+
+
+@dataclass(frozen=True)
+class LicenceEvent:
+    """One line of a licence's history, as a follower of the feed reads it."""
+
+    licence_id: str
+    sequence: int
+    operate_type: OperateType
+    state: CertState
+    occurred_at: datetime
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why one line of a batch was refused. `line` counts from 1; the detail has no personal data."""
+
+    line: int
+    code: str
+    field: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """What became of a batch: `accepted + unchanged + rejected` is the number of lines taken so far."""
+
+    id: str
+    source_system: str
+    started_at: datetime
+    finished_at: datetime | None
+    accepted: int
+    unchanged: int
+    rejected: int
+    flagged: int
+    rejections: tuple[Rejection, ...] = ()
+
+
+@dataclass(frozen=True)
+class IntakeSource:
+    """Who sends rows.
+
+    Attributes:
+        system: the name of the sending system; record ids are unique within it.
+        authority_codes: the issuing authorities it may write for, or None for an operator at the console.
+    """
+
+    system: str
+    authority_codes: frozenset[str] | None

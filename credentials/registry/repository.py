@@ -1,0 +1,279 @@
+"""All SQL of the registry. Values in, values out; transactions belong to the caller."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Row, Table, and_, func, insert, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlmodel import SQLModel
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from credentials.registry.models import BatchReport, CertState, LicenceEvent, OperateType, Rejection
+from credentials.registry.tables import (
+    EventCursorRow,
+    HolderRow,
+    IntakeBatchRow,
+    IntakeRejectionRow,
+    LicenceEventRow,
+    LicenceHolderRow,
+    LicenceRow,
+)
+
+
+def _table(row: type[SQLModel]) -> Table:
+    table: Table = row.__table__  # type: ignore[attr-defined]
+    return table
+
+
+LICENCE, HOLDER, EVENT = _table(LicenceRow), _table(HolderRow), _table(LicenceEventRow)
+LICENCE_HOLDER, CURSOR = _table(LicenceHolderRow), _table(EventCursorRow)
+BATCH, REJECTION = _table(IntakeBatchRow), _table(IntakeRejectionRow)
+
+
+@dataclass
+class CurrentLicence:
+    """The newest licence of a source record, as an intake moves it along."""
+
+    id: str
+    type_code: str
+    authority_code: str
+    version: int
+    state: CertState
+    source_version: int
+    event_count: int
+
+
+async def known_versions(session: AsyncSession, system: str, records: Iterable[str]) -> dict[tuple[str, int], bytes]:
+    """(record, source version) → digest of the row that brought it."""
+    found = await session.execute(
+        select(EVENT.c.source_record_id, EVENT.c.source_version, EVENT.c.row_digest).where(
+            EVENT.c.source_system == system, EVENT.c.source_record_id.in_(list(records))
+        )
+    )
+    return {(record, version): digest for record, version, digest in found}
+
+
+async def lock_current(session: AsyncSession, system: str, records: Iterable[str]) -> dict[str, CurrentLicence]:
+    """The newest licence of each record, its row locked until the transaction ends. In id order: no deadlocks."""
+    found = await session.execute(
+        select(LICENCE)
+        .where(LICENCE.c.source_system == system, LICENCE.c.source_record_id.in_(list(records)))
+        .order_by(LICENCE.c.id)
+        .with_for_update()
+    )
+    current: dict[str, CurrentLicence] = {}
+    for row in found:
+        held = current.get(row.source_record_id)
+        if held is None or held.version < row.version:
+            current[row.source_record_id] = CurrentLicence(
+                id=row.id,
+                type_code=row.type_code,
+                authority_code=row.authority_code,
+                version=row.version,
+                state=CertState(row.state),
+                source_version=row.source_version,
+                event_count=row.event_count,
+            )
+    return current
+
+
+async def taken_identifiers(session: AsyncSession, identifiers: Sequence[str]) -> set[str]:
+    """Which of these identifiers the store holds already."""
+    if not identifiers:
+        return set()
+    found = await session.execute(select(LICENCE.c.identifier).where(LICENCE.c.identifier.in_(identifiers)))
+    return set(found.scalars())
+
+
+async def save_holders(session: AsyncSession, holders: Sequence[Mapping[str, Any]]) -> dict[bytes, str]:
+    """Insert who is new, renew the mobile number of who brings one; code index → holder id for all of them."""
+    ordered = sorted(holders, key=lambda holder: bytes(holder["code_index"]))  # one lock order for all writers
+    bare = [holder for holder in ordered if holder["mobile_sealed"] is None]
+    reachable = [holder for holder in ordered if holder["mobile_sealed"] is not None]
+    if bare:
+        await session.execute(upsert(HOLDER).on_conflict_do_nothing(index_elements=["code_index"]), bare)
+    if reachable:
+        statement = upsert(HOLDER)
+        renewed = {"mobile_sealed": statement.excluded.mobile_sealed}
+        await session.execute(statement.on_conflict_do_update(index_elements=["code_index"], set_=renewed), reachable)
+    return await holder_ids(session, [holder["code_index"] for holder in ordered])
+
+
+async def holder_ids(session: AsyncSession, code_indexes: Sequence[bytes]) -> dict[bytes, str]:
+    """Code index → holder id, for those that the store knows."""
+    found = await session.execute(select(HOLDER.c.code_index, HOLDER.c.id).where(HOLDER.c.code_index.in_(code_indexes)))
+    return {bytes(index): holder_id for index, holder_id in found}
+
+
+async def insert_rows(session: AsyncSession, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert many rows of one table with one statement."""
+    if rows:
+        await session.execute(insert(table), rows)
+
+
+async def update_licence(
+    session: AsyncSession, licence: CurrentLicence, *, was: CertState, updated_at: datetime
+) -> bool:
+    """Move a licence's state by compare-and-set; False when it is no longer in state `was`."""
+    moved = await session.execute(
+        update(LICENCE)
+        .where(LICENCE.c.id == licence.id, LICENCE.c.state == was.value)
+        .values(
+            state=licence.state.value,
+            source_version=licence.source_version,
+            event_count=licence.event_count,
+            updated_at=updated_at,
+        )
+        .returning(LICENCE.c.id)
+    )
+    return moved.first() is not None
+
+
+async def licence_row(session: AsyncSession, licence_id: str, *, lock: bool = False) -> Row[Any] | None:
+    """One licence as stored, locked for the transaction when asked."""
+    statement = select(LICENCE).where(LICENCE.c.id == licence_id)
+    return (await session.execute(statement.with_for_update() if lock else statement)).first()
+
+
+async def licence_id_by_identifier(session: AsyncSession, identifier: str) -> str | None:
+    """The licence that carries this identifier."""
+    found = await session.execute(select(LICENCE.c.id).where(LICENCE.c.identifier == identifier))
+    return found.scalar_one_or_none()
+
+
+async def licence_ids_by_number(session: AsyncSession, number_index: bytes) -> list[str]:
+    """Every version of the licences that carry this number, oldest first."""
+    statement = select(LICENCE.c.id).where(LICENCE.c.number_index == number_index).order_by(LICENCE.c.version)
+    return list((await session.execute(statement)).scalars())
+
+
+async def licence_ids_of_holder(session: AsyncSession, holder_id: str) -> list[str]:
+    """Every licence, of whatever state, that names this holder; the newest first."""
+    statement = (
+        select(LICENCE.c.id)
+        .join(LICENCE_HOLDER, LICENCE_HOLDER.c.licence_id == LICENCE.c.id)
+        .where(LICENCE_HOLDER.c.holder_id == holder_id)
+        .order_by(LICENCE.c.created_at.desc(), LICENCE.c.id)
+    )
+    return list((await session.execute(statement)).scalars())
+
+
+async def licence_ids_where(
+    session: AsyncSession, *, type_code: str | None, last_day_until: date | None, last_day_from: date | None, limit: int
+) -> list[str]:
+    """Valid licences of a type and with a last day in a range; the one that ends first comes first."""
+    statement = select(LICENCE.c.id).where(LICENCE.c.state == CertState.VALID.value)
+    if type_code is not None:
+        statement = statement.where(LICENCE.c.type_code == type_code)
+    if last_day_until is not None:
+        statement = statement.where(LICENCE.c.valid_until <= last_day_until)
+    if last_day_from is not None:
+        statement = statement.where(or_(LICENCE.c.valid_until >= last_day_from, LICENCE.c.valid_until.is_(None)))
+    statement = statement.order_by(LICENCE.c.valid_until, LICENCE.c.id).limit(limit)
+    return list((await session.execute(statement)).scalars())
+
+
+async def holders_of(session: AsyncSession, licence_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Licence id → holder ids in the order that the licence names them."""
+    found = await session.execute(
+        select(LICENCE_HOLDER.c.licence_id, LICENCE_HOLDER.c.holder_id)
+        .where(LICENCE_HOLDER.c.licence_id.in_(licence_ids))
+        .order_by(LICENCE_HOLDER.c.licence_id, LICENCE_HOLDER.c.position)
+    )
+    holders: dict[str, list[str]] = {}
+    for licence_id, holder_id in found:
+        holders.setdefault(licence_id, []).append(holder_id)
+    return {licence_id: tuple(ids) for licence_id, ids in holders.items()}
+
+
+async def holder_row(session: AsyncSession, holder_id: str) -> Row[Any] | None:
+    """One holder as stored."""
+    return (await session.execute(select(HOLDER).where(HOLDER.c.id == holder_id))).first()
+
+
+async def count_licences(session: AsyncSession) -> int:
+    """How many licence rows the store holds."""
+    return (await session.execute(select(func.count()).select_from(LICENCE))).scalar_one()
+
+
+async def insert_batch(session: AsyncSession, batch_id: str, system: str, now: datetime) -> None:
+    """Open a batch with all counts at zero."""
+    counts = dict.fromkeys(("accepted", "unchanged", "rejected", "flagged"), 0)
+    await session.execute(insert(BATCH).values(id=batch_id, source_system=system, started_at=now, **counts))
+
+
+async def add_to_batch(session: AsyncSession, batch_id: str, counts: Mapping[str, int]) -> None:
+    """Add a chunk's counts to its batch, in the chunk's own transaction."""
+    added = {name: BATCH.c[name] + count for name, count in counts.items()}
+    await session.execute(update(BATCH).where(BATCH.c.id == batch_id).values(**added))
+
+
+async def finish_batch(session: AsyncSession, batch_id: str, now: datetime) -> None:
+    """Note that every line of the batch was taken."""
+    await session.execute(update(BATCH).where(BATCH.c.id == batch_id).values(finished_at=now))
+
+
+async def batch_report(session: AsyncSession, batch_id: str, system: str | None) -> BatchReport | None:
+    """A batch with its first 1000 rejections; None when it is not there, or not of this system."""
+    statement = select(BATCH).where(BATCH.c.id == batch_id)
+    if system is not None:
+        statement = statement.where(BATCH.c.source_system == system)
+    batch = (await session.execute(statement)).first()
+    if batch is None:
+        return None
+    refused = await session.execute(
+        select(REJECTION).where(REJECTION.c.batch_id == batch_id).order_by(REJECTION.c.line).limit(1000)
+    )
+    return BatchReport(
+        id=batch.id,
+        source_system=batch.source_system,
+        started_at=batch.started_at,
+        finished_at=batch.finished_at,
+        accepted=batch.accepted,
+        unchanged=batch.unchanged,
+        rejected=batch.rejected,
+        flagged=batch.flagged,
+        rejections=tuple(Rejection(row.line, row.code, row.field, row.detail) for row in refused),
+    )
+
+
+async def pull_events(session: AsyncSession, consumer: str, limit: int) -> list[LicenceEvent]:
+    """The next events for a follower; its cursor moves with the caller's transaction.
+
+    On PostgreSQL an event is handed out only when every transaction that began writing before it has ended: positions
+    are given on insert but become visible on commit, and a follower that went by position alone would step over a
+    slower writer's events for good.
+    """
+    await session.execute(
+        upsert(CURSOR)
+        .values(consumer=consumer, written_in=-1, position=-1)
+        .on_conflict_do_nothing(index_elements=["consumer"])
+    )
+    cursor = (await session.execute(select(CURSOR).where(CURSOR.c.consumer == consumer).with_for_update())).one()
+    after = or_(
+        EVENT.c.written_in > cursor.written_in,
+        and_(EVENT.c.written_in == cursor.written_in, EVENT.c.position > cursor.position),
+    )
+    statement = select(EVENT).where(after).order_by(EVENT.c.written_in, EVENT.c.position).limit(limit)
+    if session.get_bind().dialect.name == "postgresql":
+        settled = text("CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)")
+        statement = statement.where(EVENT.c.written_in < settled)
+    events = list(await session.execute(statement))
+    if events:
+        await session.execute(
+            update(CURSOR)
+            .where(CURSOR.c.consumer == consumer)
+            .values(written_in=events[-1].written_in, position=events[-1].position)
+        )
+    return [
+        LicenceEvent(
+            licence_id=row.licence_id,
+            sequence=row.sequence,
+            operate_type=OperateType(row.operate_type),
+            state=CertState(row.state),
+            occurred_at=row.occurred_at,
+        )
+        for row in events
+    ]

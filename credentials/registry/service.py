@@ -1,0 +1,135 @@
+"""Reading the store: licences with their personal data opened, holders, and the feed of what changed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import orjson
+from sqlalchemy import Row
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from credentials.registry import repository
+from credentials.registry.errors import UnknownHolder, UnknownLicence
+from credentials.registry.models import CertState, HolderEntry, Licence, LicenceEvent
+from credentials.registry.ports import Protector
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A holder with the personal data opened.
+
+    Attributes:
+        mobile: E.164, or None when no department gave one.
+    """
+
+    id: str
+    code_type: str
+    name: str
+    mobile: str | None
+
+
+class Registry:
+    """The store as others read it. Every method works in the caller's session."""
+
+    def __init__(self, protector: Protector) -> None:
+        self._protector = protector
+
+    async def licence(self, session: AsyncSession, licence_id: str, *, lock: bool = False) -> Licence:
+        """One licence by its id.
+
+        Args:
+            lock: hold its row until the transaction ends, so that its state cannot change meanwhile.
+
+        Raises:
+            UnknownLicence: there is none.
+        """
+        row = await repository.licence_row(session, licence_id, lock=lock)
+        if row is None:
+            raise UnknownLicence("there is no such licence")
+        holders = await repository.holders_of(session, [licence_id])
+        return self._opened(row, holders.get(licence_id, ()))
+
+    async def by_identifier(self, session: AsyncSession, identifier: str) -> Licence:
+        """One licence by its GB/T 36904 identifier.
+
+        Raises:
+            UnknownLicence: no licence carries it.
+        """
+        licence_id = await repository.licence_id_by_identifier(session, identifier)
+        if licence_id is None:
+            raise UnknownLicence("no licence carries this identifier")
+        return await self.licence(session, licence_id)
+
+    async def by_number(self, session: AsyncSession, type_code: str, number: str) -> Sequence[Licence]:
+        """Every version of the licences of a type that carry this number, oldest first."""
+        index = self._protector.blind_index(f"number:{type_code}", number)
+        ids = await repository.licence_ids_by_number(session, index)
+        return [await self.licence(session, licence_id) for licence_id in ids]
+
+    async def of_holder(self, session: AsyncSession, holder_id: str) -> Sequence[Licence]:
+        """All licences that name a holder, in whatever state, the newest first."""
+        ids = await repository.licence_ids_of_holder(session, holder_id)
+        return [await self.licence(session, licence_id) for licence_id in ids]
+
+    async def valid_licences(
+        self,
+        session: AsyncSession,
+        *,
+        type_code: str | None = None,
+        last_day_from: date | None = None,
+        last_day_until: date | None = None,
+        limit: int = 20,
+    ) -> Sequence[Licence]:
+        """Licences in state 01, the one that ends first first. `last_day_until` leaves long-term licences out."""
+        ids = await repository.licence_ids_where(
+            session, type_code=type_code, last_day_from=last_day_from, last_day_until=last_day_until, limit=limit
+        )
+        return [await self.licence(session, licence_id) for licence_id in ids]
+
+    async def holder(self, session: AsyncSession, holder_id: str) -> Holder:
+        """One holder.
+
+        Raises:
+            UnknownHolder: there is none.
+        """
+        row = await repository.holder_row(session, holder_id)
+        if row is None:
+            raise UnknownHolder("the store holds nobody by this reference")
+        place = row.code_index.hex()
+        sealed = row.mobile_sealed
+        return Holder(
+            id=row.id,
+            code_type=row.code_type,
+            name=self._protector.open(row.name_sealed, f"holder.name:{place}").decode(),
+            mobile=self._protector.open(sealed, f"holder.mobile:{place}").decode() if sealed else None,
+        )
+
+    async def count(self, session: AsyncSession) -> int:
+        """How many licence records there are, every version counted."""
+        return await repository.count_licences(session)
+
+    async def pull_events(self, session: AsyncSession, consumer: str, limit: int) -> Sequence[LicenceEvent]:
+        """The next events for a follower, oldest first; its cursor moves when the caller commits."""
+        return await repository.pull_events(session, consumer, limit)
+
+    def _opened(self, row: Row[Any], holder_ids: tuple[str, ...]) -> Licence:
+        content = orjson.loads(self._protector.open(row.content_sealed, f"licence.content:{row.id}"))
+        return Licence(
+            id=row.id,
+            identifier=row.identifier,
+            type_code=row.type_code,
+            type_version=row.type_version,
+            version=row.version,
+            number=content["number"],
+            authority_code=row.authority_code,
+            authority_name=row.authority_name,
+            holder_ids=holder_ids,
+            holders=tuple(HolderEntry(**holder) for holder in content["holders"]),
+            issued_on=row.issued_on,
+            valid_from=row.valid_from,
+            valid_until=row.valid_until,
+            state=CertState(row.state),
+            predecessor_id=row.predecessor_id,
+            items=content["items"],
+        )

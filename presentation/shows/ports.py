@@ -1,0 +1,56 @@
+"""What showing needs of the credentials domain; wallet_api connects them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from presentation.shows.models import ShowableLicence, StatusPlace
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def now(self) -> datetime:
+        """The present instant, aware."""
+        ...
+
+
+class PassSigner(Protocol):
+    """The active pass key."""
+
+    @property
+    def kid(self) -> bytes:
+        """8 bytes (`FORMAT.md` §3)."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """ES256 over the message: 64 bytes r‖s."""
+        ...
+
+
+class Licences(Protocol):
+    """The licences that passes are made for."""
+
+    async def showable(
+        self, session: AsyncSession, licence_id: str, holder_id: str, key_thumbprint: str
+    ) -> ShowableLicence:
+        """A licence in force, its row locked, for a key that a credential of it was issued to.
+
+        Raises:
+            NotShowable: it is not in force.
+            DeviceKeyUnknown: no credential of it was issued to this holder's key.
+        """
+        ...
+
+    async def reserve_status(
+        self,
+        session: AsyncSession,
+        licence: ShowableLicence,
+        key_thumbprint: str,
+        signing_kid: bytes,
+        expiries: Sequence[datetime],
+    ) -> Sequence[StatusPlace]:
+        """Record one pass per expiry before it is signed; each gets a status index of its own."""
+        ...
