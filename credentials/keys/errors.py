@@ -1,0 +1,63 @@
+"""What can go wrong with keys, certificates and the trust list."""
+
+from credentials.errors import CredentialsError
+
+
+class KeysError(CredentialsError):
+    """The base of this folder's errors."""
+
+    code = "keys_error"
+
+
+class InvalidKeyRequest(KeysError):
+    """A key was asked for that the certificate profile has no room for."""
+
+    code = "key_request_invalid"
+
+
+class SigningKeyMissing(KeysError):
+    """There is no active, unexpired key for the purpose and authority."""
+
+    code = "signing_key_missing"
+
+
+class KeyRotationLost(KeysError):
+    """Another process changed the same key first; look again before trying again."""
+
+    code = "key_rotation_lost"
+
+
+class PassphraseTooShort(KeysError):
+    """The passphrase of the key files is too short to protect them."""
+
+    code = "key_passphrase_too_short"
+
+
+class KeyFileMissing(KeysError):
+    """The database names a key file that is not in the directory."""
+
+    code = "key_file_missing"
+
+
+class KeyFileUnreadable(KeysError):
+    """A key file does not open: another passphrase, or damage."""
+
+    code = "key_file_unreadable"
+
+
+class KeyCertificateMismatch(KeysError):
+    """A private key is not the one its certificate speaks of."""
+
+    code = "key_certificate_mismatch"
+
+
+class TrustListMissing(KeysError):
+    """No trust list was published yet."""
+
+    code = "trust_list_missing"
+
+
+class MalformedBase64Url(KeysError):
+    """Text that is not base64url without padding in its one canonical form."""
+
+    code = "base64url_malformed"

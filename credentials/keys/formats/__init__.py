@@ -1,0 +1,1 @@
+"""One specification a file: JWS, X.509, the trust list. Pure functions."""

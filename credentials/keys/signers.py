@@ -1,0 +1,54 @@
+"""Signers over keys in memory."""
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from credentials.keys.errors import KeyCertificateMismatch
+from credentials.keys.formats import x509 as certificates
+from credentials.keys.ports import Signer
+
+COORDINATE_BYTES = 32
+_PROOF = b"liangzheng: does this key belong to its certificate?"
+
+
+class MemorySigner:
+    """A `Signer` over a private key that was read from a file.
+
+    Args:
+        private_key: on P-256.
+        chain: leaf first, without the anchor. `prove` tells whether key and leaf belong together.
+    """
+
+    def __init__(self, private_key: EllipticCurvePrivateKey, chain: tuple[x509.Certificate, ...]) -> None:
+        self._private_key = private_key
+        public_key = chain[0].public_key()
+        if not isinstance(public_key, EllipticCurvePublicKey):
+            raise KeyCertificateMismatch("the certificate does not hold an elliptic curve key")
+        self.public_key = public_key
+        self.kid = certificates.kid(chain[0])
+        self.x5c_der = tuple(certificate.public_bytes(Encoding.DER) for certificate in chain)
+
+    def sign(self, message: bytes) -> bytes:
+        """ES256 over the message: 64 bytes, r and s big-endian."""
+        r, s = decode_dss_signature(self._private_key.sign(message, ECDSA(SHA256())))
+        return r.to_bytes(COORDINATE_BYTES, "big") + s.to_bytes(COORDINATE_BYTES, "big")
+
+
+def prove(signer: Signer) -> None:
+    """Sign something and verify it under the certificate's key.
+
+    Raises:
+        KeyCertificateMismatch: the signature does not verify; the detail names the kid.
+    """
+    signature = signer.sign(_PROOF)
+    r, s = (int.from_bytes(half, "big") for half in (signature[:COORDINATE_BYTES], signature[COORDINATE_BYTES:]))
+    try:
+        signer.public_key.verify(encode_dss_signature(r, s), _PROOF, ECDSA(SHA256()))
+    except InvalidSignature as error:
+        raise KeyCertificateMismatch(
+            f"the private key of {signer.kid.hex()} is not the one its certificate speaks of: restore its key file"
+        ) from error
