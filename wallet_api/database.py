@@ -17,10 +17,9 @@ from typing import Any
 from sqlalchemy import event, text
 from sqlalchemy.dialects.sqlite import DATETIME as SqliteDateTime
 from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.types import DateTime
 from sqlmodel import SQLModel
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 BUSY_TIMEOUT_MS = 15_000  # a writer waits for the one SQLite writer; a whole import chunk takes well under 1 s
 

@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Protocol
 
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from credentials.keys import Signer
+from credentials.keys import KeyPurpose, Signer
 
 
 class Clock(Protocol):
@@ -19,7 +19,7 @@ class Clock(Protocol):
 class Signers(Protocol):
     """The signing keys that are active now."""
 
-    def signer(self, purpose: str, authority_code: str | None = None) -> Signer:
+    def signer(self, purpose: KeyPurpose, authority_code: str | None = None) -> Signer:
         """The active key of a purpose, for credentials that of the issuing authority."""
         ...
 
@@ -27,7 +27,7 @@ class Signers(Protocol):
 class OneTimeValues(Protocol):
     """Values that count once."""
 
-    async def burn(self, session: AsyncSession, purpose: str, value: str, expires_at: datetime) -> bool:
+    async def burn(self, session: AsyncSession, purpose: KeyPurpose, value: str, expires_at: datetime) -> bool:
         """True for the first caller with this value, False for everybody after; one atomic statement."""
         ...
 
@@ -43,6 +43,6 @@ class Protector(Protocol):
         """Decrypt what was sealed for the same context."""
         ...
 
-    def blind_index(self, purpose: str, value: str) -> bytes:
+    def blind_index(self, purpose: KeyPurpose, value: str) -> bytes:
         """32 bytes, equal for equal input, that say nothing without the key."""
         ...

@@ -6,9 +6,10 @@ import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from credentials.catalogue import Catalogue, LicenceType, vct
+from credentials.catalogue.models import LicenceType
+from credentials.catalogue.service import Catalogue
 from credentials.issuance import repository
 from credentials.issuance.errors import CredentialRequestRefused, GrantRefused, NotIssuable, OfferUnknown
 from credentials.issuance.formats.c_nonce import make_nonce
@@ -16,6 +17,7 @@ from credentials.issuance.formats.openid4vci import TX_CODE_LENGTH, offer_object
 from credentials.issuance.formats.sd_jwt_vc import TYP, PreparedCredential, sign_credential
 from credentials.issuance.models import CredentialOffer, IssuanceGrant
 from credentials.issuance.ports import Clock, OneTimeValues, Protector, Signers
+from credentials.keys import KeyPurpose
 from credentials.registry import SHANGHAI, CertState, Licence, Registry, StateChange, UnknownLicence, new_id
 from credentials.status import StatusReference, StatusService, StatusValue
 
@@ -26,7 +28,7 @@ CREDENTIAL_LIFETIME = timedelta(days=365)  # a wallet fetches anew once a year e
 _STATUS_OF: dict[CertState, StatusValue] = {
     CertState.VALID: StatusValue.VALID,
     CertState.SUSPENDED: StatusValue.SUSPENDED,
-    CertState.RESCINDED: StatusValue.INVALID,
+    CertState.WITHDRAWN: StatusValue.INVALID,
     CertState.CANCELLED: StatusValue.INVALID,
     CertState.LAPSED: StatusValue.INVALID,
     CertState.REVOKED: StatusValue.INVALID,
@@ -183,14 +185,14 @@ class Issuance:
         if not licence.in_force(now):
             raise CredentialRequestRefused("credential_request_denied", "the licence is not in force")
         licence_type = self._catalogue.get(licence.type_code)
-        signer = self._signers.signer("credential", licence.authority_code)
+        signer = self._signers.signer(KeyPurpose.CREDENTIAL, licence.authority_code)
         expires_at = _expiry(licence, now)
         thumbprint = request.holder_key.thumbprint()
         (status,) = await self.record(session, licence, grant.holder_id, TYP, thumbprint, signer.kid, [expires_at])
         today_s = _midnight_s(now)
         prepared = PreparedCredential(
             issuer=self._public_url,
-            vct=vct(licence_type, self._public_url),
+            vct=licence_type.vct(self._public_url),
             holder_key=request.holder_key,
             status=status,
             issued_at_s=today_s,

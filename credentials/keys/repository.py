@@ -7,8 +7,8 @@ from typing import Any
 from cryptography.x509 import load_pem_x509_certificates
 from sqlalchemy import RowMapping, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from credentials.keys.formats.x509 import to_pem
 from credentials.keys.models import Authority, KeyPurpose, KeyState, SigningKey

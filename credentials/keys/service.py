@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from credentials.keys.errors import KeyRotationLost, SigningKeyMissing
 from credentials.keys.formats import x509 as certificates
@@ -87,9 +87,7 @@ class KeyService:
         signers = await to_thread(lambda: [self._proven_signer(key) for key in active])
         return KeyRing(
             anchor_pem=to_pem(roots[-1].certificates),
-            signers={
-                (key.purpose, key.authority_code): signer for key, signer in zip(active, signers, strict=True)
-            },
+            signers={(key.purpose, key.authority_code): signer for key, signer in zip(active, signers, strict=True)},
             trusted_keys=tuple(map(trusted_key, published_keys(leaves, now))),
         )
 

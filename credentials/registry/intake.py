@@ -16,9 +16,11 @@ from typing import Any, Protocol
 
 import orjson
 from sqlalchemy.exc import DBAPIError
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from credentials.catalogue import Catalogue, CatalogueError, ItemError, LicenceType
+from credentials.catalogue.errors import ItemError, UnknownType
+from credentials.catalogue.models import LicenceType
+from credentials.catalogue.service import Catalogue
 from credentials.registry import repository
 from credentials.registry.errors import IdentifierError, IntakeConflict, RowError, UnknownBatch
 from credentials.registry.formats.gbt36903 import row_from_line
@@ -56,9 +58,9 @@ class _Chunk:
     now: datetime
     batch_id: str
     source: IntakeSource
-    known: dict[tuple[str, int], bytes]
     current: dict[str, CurrentLicence]
     taken: set[str]
+    known: dict[tuple[str, int], bytes]
     stored_states: dict[str, CertState] = field(default_factory=dict)
     fresh: dict[str, dict[str, Any]] = field(default_factory=dict)
     holders: dict[bytes, dict[str, Any]] = field(default_factory=dict)
@@ -153,9 +155,10 @@ class Intake:
             now=self._clock.now(),
             batch_id=batch_id,
             source=source,
-            known=await repository.known_versions(session, source.system, records),
+            # In this order: a row that another writer commits in between is then known, and not taken for a clash.
             current=await repository.lock_current(session, source.system, records),
             taken=await repository.taken_identifiers(session, identifiers),
+            known=await repository.known_versions(session, source.system, records),
         )
         chunk.stored_states = {held.id: held.state for held in chunk.current.values()}
         for number, row in rows:
@@ -217,13 +220,15 @@ class Intake:
         """What only the type can say about a row's content."""
         try:
             licence_type = self._catalogue.by_certificate_type_code(content.type_code)
-        except CatalogueError as error:
+        except UnknownType as error:
             raise RowError("type_unknown", "certificate_type_code", "no type pack has this code") from error
         if content.authority_code not in {authority.code for authority in licence_type.issuing_authorities}:
             raise RowError(
                 "authority_unknown", "certificate_issuing_authority_code", "this authority does not issue this type"
             )
         self._check_authority(source, content.authority_code)
+        if len(content.holders) > 1 and not licence_type.joint_holders:
+            raise RowError("holder_type_not_allowed", "certificate_holders", "this type has one holder only")
         for at, holder in enumerate(content.holders):
             if holder.code_type not in licence_type.holder_code_types:
                 raise RowError(
@@ -269,7 +274,7 @@ class Intake:
         row: IntakeRow,
         predecessor: CurrentLicence | None,
     ) -> None:
-        names = {authority.code: authority.name_zh for authority in licence_type.issuing_authorities}
+        names = {authority.code: authority.name.zh for authority in licence_type.issuing_authorities}
         sealed = {"number": content.number, "holders": content.holders, "items": items}
         if not identifier.check_holds:
             chunk.counts["flagged"] += 1

@@ -6,18 +6,9 @@ from datetime import date, datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from credentials.catalogue.models import CertState as CertState
+
 SHANGHAI = ZoneInfo("Asia/Shanghai")
-
-
-class CertState(StrEnum):
-    """certState of the MOHURD C-standards (C 0293-2024)."""
-
-    VALID = "01"
-    SUSPENDED = "02"  # 暂扣
-    RESCINDED = "03"  # 撤销
-    CANCELLED = "04"  # 注销
-    LAPSED = "05"  # 失效: expired, or replaced by a newer version
-    REVOKED = "07"  # 吊销
 
 
 class OperateType(StrEnum):
@@ -32,7 +23,7 @@ class OperateType(StrEnum):
     CHANGE = "09"  # 变更
 
 
-ENDINGS = frozenset({CertState.RESCINDED, CertState.CANCELLED, CertState.REVOKED})
+ENDINGS = frozenset({CertState.WITHDRAWN, CertState.CANCELLED, CertState.REVOKED})
 
 #: From which states a step may be taken. ISSUE starts a licence and has none. RENEW and CHANGE make a new version that
 #: is valid, and leave the one they replace lapsed.

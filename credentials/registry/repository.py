@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Row, Table, and_, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from credentials.registry.models import BatchReport, CertState, LicenceEvent, OperateType, Rejection
 from credentials.registry.tables import (
@@ -195,7 +195,8 @@ async def holder_row(session: AsyncSession, holder_id: str) -> Row[Any] | None:
 
 async def count_licences(session: AsyncSession) -> int:
     """How many licence rows the store holds."""
-    return (await session.execute(select(func.count()).select_from(LICENCE))).scalar_one()
+    count: int = (await session.execute(select(func.count()).select_from(LICENCE))).scalar_one()
+    return count
 
 
 async def insert_batch(session: AsyncSession, batch_id: str, system: str, now: datetime) -> None:

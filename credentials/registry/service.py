@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Row
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from credentials.registry import repository
 from credentials.registry.errors import UnknownHolder, UnknownLicence

@@ -1,14 +1,14 @@
 """DPoP proofs (RFC 9449 §4.3)."""
 
-import base64
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit, urlunsplit
 
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from credentials.keys.formats.jwk import KeyMalformed, PublicJwk
+from credentials.keys.formats.jws import b64u_encode
 from credentials.keys.formats.signed_jwt import JwtMalformed, JwtSignatureInvalid, SignedJwt
 from wallet_api.oauth.one_time import OneTimeValues
 
@@ -89,5 +89,4 @@ def _normal(url: str) -> str:
 
 
 def _hash(access_token: str) -> str:
-    digest = hashlib.sha256(access_token.encode()).digest()
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    return b64u_encode(hashlib.sha256(access_token.encode()).digest())

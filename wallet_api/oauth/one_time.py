@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Table, delete
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from wallet_api.oauth.tables import OneTimeValueRow
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from credentials.issuance import PRE_AUTHORIZED_CODE, GrantRefused, Issuance, IssuanceGrant
 from credentials.keys.formats.jwk import KeyMalformed, PublicJwk

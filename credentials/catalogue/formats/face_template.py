@@ -17,11 +17,10 @@ PLACEHOLDER = re.compile(r"\{\{([A-Za-z_][A-Za-z0-9_]*)\}\}")
 
 _SVG = "http://www.w3.org/2000/svg"
 _ELEMENTS = frozenset(
-    "svg g defs title desc path rect circle ellipse line polyline polygon text tspan "
-    "linearGradient radialGradient stop pattern clipPath".split()
+    ["svg", "g", "defs", "title", "desc", "path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "text", "tspan", "linearGradient", "radialGradient", "stop", "pattern", "clipPath"]
 )
 # Presentation attributes are parsed as CSS: only these functions, no escapes that could spell another one.
-_FUNCTIONS = frozenset("url translate scale rotate matrix skewX skewY rgb".split())
+_FUNCTIONS = frozenset(["url", "translate", "scale", "rotate", "matrix", "skewX", "skewY", "rgb"])
 _FUNCTION = re.compile(r"([^\s(,;]*)\(")
 _LOCAL_URL = re.compile(r"url\(#[A-Za-z][A-Za-z0-9_-]*\)")
 _NUMBER = re.compile(r"[0-9]{1,4}(\.[0-9]{1,3})?")

@@ -34,10 +34,7 @@ MAX_LEAD_DAYS = 1095  # three years: longer than any renewal window in law
 _COLOUR = r"#[0-9a-f]{6}"
 # What no face may leave out: who, which, by whom, until when.
 _FACE_CLAIMS = ("holder_name", "certificate_number", "issuing_authority_name", "valid_until")
-_REQUIRED = (
-    "code version name certificate_type_code defining_authority issuing_authorities holder photo items validity "
-    "states renewal reminders scenes matters face"
-).split()
+_REQUIRED = ["code", "version", "name", "certificate_type_code", "defining_authority", "issuing_authorities", "holder", "photo", "items", "validity", "states", "renewal", "reminders", "scenes", "matters", "face"]
 
 
 def read_pack(pack: bytes, face_svg: bytes, *, file: str, face_file: str) -> LicenceType:

@@ -23,7 +23,7 @@ MAX_FACE_KEY = 255  # two bytes of CBOR
 MAX_FACE_KEYS = 12  # the QR budget of a face pass is measured with 12 items
 MAX_FACE_KEY_TEXT = 128  # longer text would not leave a QR code that a phone can read
 # Names that the credential's own claims have (RFC 7519, RFC 9901, SD-JWT VC).
-_RESERVED = frozenset("iss sub aud exp nbf iat jti cnf vct status aka_vcts _sd _sd_alg".split())
+_RESERVED = frozenset(["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "vct", "status", "aka_vcts", "_sd", "_sd_alg"])
 _TYPE_KEYS = {
     ItemType.STRING: ({"max_length"}, {"pattern"}),
     ItemType.STRING_ARRAY: ({"max_length", "max_items"}, {"pattern", "values"}),

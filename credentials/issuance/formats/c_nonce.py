@@ -4,12 +4,13 @@ base64url of: 8 bytes expiry (seconds since 1970, big endian), 16 random bytes, 
 That it is used once is for the store of one-time values to see to.
 """
 
-import base64
-import binascii
 import hashlib
 import hmac
 import secrets
 from datetime import UTC, datetime
+
+from credentials.keys.errors import MalformedBase64Url
+from credentials.keys.formats.jws import b64u_decode, b64u_encode
 
 LIFETIME_S = 300  # a wallet asks its user for a fingerprint in between
 _BYTES = 8 + 16 + 16
@@ -24,7 +25,7 @@ class NonceInvalid(Exception):
 def make_nonce(key: bytes, now: datetime) -> str:
     """A fresh nonce, good for `LIFETIME_S` from `now`."""
     body = (int(now.timestamp()) + LIFETIME_S).to_bytes(8, "big") + secrets.token_bytes(16)
-    return base64.urlsafe_b64encode(body + _mac(key, body)).rstrip(b"=").decode()
+    return b64u_encode(body + _mac(key, body))
 
 
 def check_nonce(key: bytes, nonce: str, now: datetime) -> datetime:
@@ -34,8 +35,8 @@ def check_nonce(key: bytes, nonce: str, now: datetime) -> datetime:
         NonceInvalid: not ours, altered, or over.
     """
     try:
-        raw = base64.b64decode(nonce + "=" * (-len(nonce) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError) as error:
+        raw = b64u_decode(nonce)
+    except MalformedBase64Url as error:
         raise NonceInvalid("not base64url") from error
     body, mac = raw[:-16], raw[-16:]
     if len(raw) != _BYTES or not hmac.compare_digest(mac, _mac(key, body)):

@@ -4,7 +4,6 @@ Compact form, ES256, sha-256, `x5c` without the anchor. Every claim that is not 
 disclosable on its own, nested objects and arrays included; every disclosure has a salt of its own.
 """
 
-import base64
 import hashlib
 import secrets
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ import orjson
 from credentials.issuance.errors import SelfCheckFailed
 from credentials.keys import Signer
 from credentials.keys.formats.jwk import PublicJwk
-from credentials.keys.formats.jws import sign_compact
+from credentials.keys.formats.jws import b64u_encode, sign_compact, x5c
 from credentials.keys.formats.signed_jwt import JwtMalformed, JwtSignatureInvalid, SignedJwt
 from credentials.status import StatusReference
 
@@ -63,8 +62,7 @@ def sign_credential(credential: PreparedCredential, signer: Signer) -> str:
     }
     if digests:
         payload |= {"_sd": digests, "_sd_alg": "sha-256"}
-    header = {"alg": "ES256", "typ": TYP, "x5c": [base64.b64encode(der).decode() for der in signer.x5c_der]}
-    jwt = sign_compact(header, orjson.dumps(payload), signer)
+    jwt = sign_compact({"typ": TYP, "x5c": x5c(signer)}, orjson.dumps(payload), signer)
     try:
         SignedJwt.from_compact(jwt, typ=TYP).verified(signer.public_key)
     except (JwtMalformed, JwtSignatureInvalid) as error:
@@ -106,8 +104,8 @@ def _salt() -> str:
 
 
 def _disclosure(parts: list[object]) -> str:
-    return base64.urlsafe_b64encode(orjson.dumps(parts)).rstrip(b"=").decode()
+    return b64u_encode(orjson.dumps(parts))
 
 
 def _digest(disclosure: str) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(disclosure.encode()).digest()).rstrip(b"=").decode()
+    return b64u_encode(hashlib.sha256(disclosure.encode()).digest())

@@ -1,7 +1,5 @@
 """Public P-256 keys as JSON Web Keys (RFC 7517, RFC 7518 §6.2, RFC 7638)."""
 
-import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Mapping
@@ -10,6 +8,8 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from credentials.errors import CredentialsError
+from credentials.keys.errors import MalformedBase64Url
+from credentials.keys.formats.jws import b64u_decode, b64u_encode
 
 PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _COORDINATE = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -51,7 +51,7 @@ class PublicJwk:
         key = cls(x, y)
         try:
             key.public_key()
-        except (ValueError, binascii.Error) as error:
+        except (ValueError, MalformedBase64Url) as error:
             raise KeyMalformed("the point is not on the curve") from error
         return key
 
@@ -59,15 +59,11 @@ class PublicJwk:
     def from_key(cls, key: ec.EllipticCurvePublicKey) -> "PublicJwk":
         """The JWK of a P-256 key."""
         numbers = key.public_numbers()
-        x, y = (
-            base64.urlsafe_b64encode(number.to_bytes(32, "big")).rstrip(b"=").decode()
-            for number in (numbers.x, numbers.y)
-        )
-        return cls(x, y)
+        return cls(*(b64u_encode(number.to_bytes(32, "big")) for number in (numbers.x, numbers.y)))
 
     def public_key(self) -> ec.EllipticCurvePublicKey:
         """The key to verify with."""
-        x, y = (int.from_bytes(base64.urlsafe_b64decode(text + "="), "big") for text in (self.x, self.y))
+        x, y = (int.from_bytes(b64u_decode(text), "big") for text in (self.x, self.y))
         return ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
 
     def to_object(self) -> dict[str, str]:
@@ -77,4 +73,4 @@ class PublicJwk:
     def thumbprint(self) -> str:
         """SHA-256 thumbprint in base64url (RFC 7638 §3)."""
         canonical = f'{{"crv":"P-256","kty":"EC","x":"{self.x}","y":"{self.y}"}}'
-        return base64.urlsafe_b64encode(hashlib.sha256(canonical.encode()).digest()).rstrip(b"=").decode()
+        return b64u_encode(hashlib.sha256(canonical.encode()).digest())

@@ -1,9 +1,6 @@
 """Reading signed JWTs that others send: key proofs, DPoP proofs, client assertions (RFC 7515, RFC 7519, RFC 8725)."""
 
-import base64
-import binascii
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +11,10 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from credentials.errors import CredentialsError
+from credentials.keys.errors import MalformedBase64Url
+from credentials.keys.formats.jws import b64u_decode
 
 MAX_JWT_CHARS = 65_536  # a key attestation with a certificate chain takes about 10 kB
-_SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
 _ES256 = ec.ECDSA(SHA256())
 
 
@@ -58,7 +56,7 @@ class SignedJwt:
         if not isinstance(text, str) or len(text) > MAX_JWT_CHARS:
             raise JwtMalformed("a compact JWS of bounded size is wanted")
         parts = text.split(".")
-        if len(parts) != 3 or not all(_SEGMENT.fullmatch(part) for part in parts):
+        if len(parts) != 3:
             raise JwtMalformed("a compact JWS has three base64url parts")
         header, claims = _json_object(parts[0]), _json_object(parts[1])
         if typ is not None and header.get("typ") != typ:
@@ -88,8 +86,8 @@ class SignedJwt:
 
 def _decoded(part: str) -> bytes:
     try:
-        return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
-    except binascii.Error as error:
+        return b64u_decode(part)
+    except MalformedBase64Url as error:
         raise JwtMalformed("not base64url") from error
 
 

@@ -4,7 +4,7 @@
 |---|---|
 | `source_record_id`, `source_version` | the department's own record (64 of `A-Za-z0-9._:-`), its version (≥ 1) |
 | `operate_type` | `01` issue, `02` renew, `03` suspend, `04` expire, `05` end, `06` resume, `09` change |
-| `cert_state` | with `05`: `03` rescinded, `04` cancelled, `07` revoked |
+| `cert_state` | with `05`: `03` withdrawn, `04` cancelled, `07` revoked |
 | `reason` | with `03`, `05`, `06`: text, required; with others optional |
 | `certificate_type_code` | 21 characters (with `01`, `02`, `09`, as are all that follow) |
 | `certificate_identifier` | GB/T 36904, or absent: the store makes one |
@@ -116,7 +116,7 @@ def _target_state(row: Mapping[str, Any], operate_type: OperateType) -> CertStat
     if operate_type is OperateType.END:
         state = _text(row, "cert_state", 2)
         if state not in ENDINGS:
-            raise RowError("member_invalid", "cert_state", "03 rescinded, 04 cancelled or 07 revoked")
+            raise RowError("member_invalid", "cert_state", "03 withdrawn, 04 cancelled or 07 revoked")
         return CertState(state)
     target = {OperateType.SUSPEND: CertState.SUSPENDED, OperateType.EXPIRE: CertState.LAPSED}.get(
         operate_type, CertState.VALID

@@ -172,9 +172,7 @@ async def test_a_leaked_key_leaves_the_trust_list(database: Database, keys: KeyS
         assert leaked not in kids(await keys.load(session), KeyPurpose.PASS)
 
 
-async def test_a_successor_is_announced_before_it_signs(
-    database: Database, keys: KeyService, clock: FakeClock
-) -> None:
+async def test_a_successor_is_announced_before_it_signs(database: Database, keys: KeyService, clock: FakeClock) -> None:
     old_kid = (await ensured(database, keys)).signer(KeyPurpose.PASS).kid
     clock.forward(days=3 * 365 - 399)
     announced = await ensured(database, keys)

@@ -13,7 +13,7 @@ import pytest
 from cryptography import x509
 from jwcrypto.jwk import JWK
 from jwcrypto.jws import JWS
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from credentials.keys import (
     KeyPurpose,
