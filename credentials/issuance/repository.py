@@ -56,6 +56,20 @@ async def insert_issuances(session: AsyncSession, issuances: Sequence[Mapping[st
     await session.execute(insert(ISSUANCE), issuances)
 
 
+async def credential_for_key(
+    session: AsyncSession, licence_id: str, holder_id: str, thumbprint: str, token_format: str, now: datetime
+) -> bool:
+    """Whether something of this format that has not expired was issued to this key."""
+    statement = select(ISSUANCE.c.id).where(
+        ISSUANCE.c.licence_id == licence_id,
+        ISSUANCE.c.holder_id == holder_id,
+        ISSUANCE.c.key_thumbprint == thumbprint,
+        ISSUANCE.c.format == token_format,
+        ISSUANCE.c.expires_at > now,
+    )
+    return (await session.execute(statement.limit(1))).first() is not None
+
+
 async def unexpired_status_places(
     session: AsyncSession, licence_ids: Iterable[str], now: datetime
 ) -> dict[str, list[tuple[str, int]]]:

@@ -188,7 +188,7 @@ class Issuance:
         signer = self._signers.signer(KeyPurpose.CREDENTIAL, licence.authority_code)
         expires_at = _expiry(licence, now)
         thumbprint = request.holder_key.thumbprint()
-        (status,) = await self.record(session, licence, grant.holder_id, TYP, thumbprint, signer.kid, [expires_at])
+        (status,) = await self.record(session, licence.id, grant.holder_id, TYP, thumbprint, signer.kid, [expires_at])
         today_s = _midnight_s(now)
         prepared = PreparedCredential(
             issuer=self._public_url,
@@ -206,7 +206,7 @@ class Issuance:
     async def record(
         self,
         session: AsyncSession,
-        licence: Licence,
+        licence_id: str,
         holder_id: str,
         token_format: str,
         key_thumbprint: str,
@@ -225,7 +225,7 @@ class Issuance:
             [
                 {
                     "id": new_id(now),
-                    "licence_id": licence.id,
+                    "licence_id": licence_id,
                     "holder_id": holder_id,
                     "format": token_format,
                     "key_thumbprint": key_thumbprint,
@@ -239,6 +239,14 @@ class Issuance:
             ],
         )
         return references
+
+    async def was_issued_to(
+        self, session: AsyncSession, licence_id: str, holder_id: str, key_thumbprint: str
+    ) -> bool:
+        """Whether an unexpired credential of the licence was issued to this key of this holder."""
+        return await repository.credential_for_key(
+            session, licence_id, holder_id, key_thumbprint, TYP, self._clock.now()
+        )
 
     async def follow(self, session: AsyncSession, changes: Sequence[StateChange]) -> None:
         """Bring the status of everything issued for these licences to their new state (`registry.StateFollower`)."""

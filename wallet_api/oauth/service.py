@@ -37,12 +37,14 @@ class Access:
     Attributes:
         grant: for a wallet: the one licence that the token is for.
         client_id, authority_codes: for a department's system: who it is, and for which authorities it writes.
+        jkt: the thumbprint of the key that the token is bound to, or None for a bearer token.
     """
 
     scope: str
     grant: IssuanceGrant | None
     client_id: str | None
     authority_codes: frozenset[str]
+    jkt: str | None
 
 
 class AuthorizationServer:
@@ -191,7 +193,7 @@ class AuthorizationServer:
         grant = None
         if row.licence_id is not None:
             grant = IssuanceGrant(row.licence_id, row.holder_id, row.configuration_id)
-        return Access(row.scope, grant, row.client_id, frozenset(row.authority_codes or ()))
+        return Access(row.scope, grant, row.client_id, frozenset(row.authority_codes or ()), row.jkt)
 
     async def _check_binding(
         self, session: AsyncSession, jkt: str, dpop: Sequence[str], method: str, url: str, token: str

@@ -1,0 +1,34 @@
+"""What routes ask for: the platform, and who is calling."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from wallet_api.oauth import CREDENTIAL_SCOPE, DEPARTMENT_SCOPE, Access
+from wallet_api.wiring import Platform
+
+
+def get_platform(request: Request) -> Platform:
+    """The platform that this application serves."""
+    platform: Platform = request.app.state.platform
+    return platform
+
+
+def _caller(scope: str) -> Callable[[Request], Awaitable[Access]]:
+    async def caller(request: Request) -> Access:
+        platform = get_platform(request)
+        return await platform.oauth.access(
+            request.headers.get("Authorization"),
+            request.headers.getlist("DPoP"),
+            method=request.method,
+            url=platform.settings.url_origin + request.url.path,
+            scope=scope,
+        )
+
+    return caller
+
+
+AppPlatform = Annotated[Platform, Depends(get_platform)]
+Wallet = Annotated[Access, Depends(_caller(CREDENTIAL_SCOPE))]
+Department = Annotated[Access, Depends(_caller(DEPARTMENT_SCOPE))]

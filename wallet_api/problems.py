@@ -1,0 +1,102 @@
+"""Domain errors as answers: RFC 9457 problems for our own API, the standards' own forms for theirs."""
+
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from credentials.catalogue import UnknownType
+from credentials.errors import CredentialsError
+from credentials.issuance import CredentialRequestRefused, NotIssuable, OfferUnknown
+from credentials.registry import IntakeConflict, RowError, UnknownBatch, UnknownHolder, UnknownLicence
+from credentials.status.errors import UnknownStatusList
+from presentation.errors import PresentationError
+from presentation.shows import DeviceKeyUnknown, NotShowable, PassRequestInvalid
+from wallet_api.oauth import AccessRefused, OAuthError
+
+NO_STORE = {"Cache-Control": "no-store"}
+
+_STATUS: dict[type[Exception], int] = {
+    UnknownLicence: 404,
+    UnknownHolder: 404,
+    UnknownBatch: 404,
+    UnknownType: 404,
+    UnknownStatusList: 404,
+    OfferUnknown: 404,
+    NotIssuable: 409,
+    NotShowable: 409,
+    IntakeConflict: 409,
+    DeviceKeyUnknown: 409,
+    PassRequestInvalid: 422,
+    RowError: 422,
+}
+
+_log = structlog.get_logger()
+
+
+def problem(status: int, code: str, detail: str, **members: Any) -> JSONResponse:
+    """An RFC 9457 answer with our stable `code`."""
+    body = {"type": "about:blank", "status": status, "code": code, "detail": detail, **members}
+    return JSONResponse(body, status, headers=NO_STORE, media_type="application/problem+json")
+
+
+def install(app: FastAPI) -> None:
+    """Register the handlers. What no handler knows is logged with its request id and answered 500."""
+    app.add_exception_handler(CredentialsError, _domain)
+    app.add_exception_handler(PresentationError, _domain)
+    app.add_exception_handler(CredentialRequestRefused, _credential_request)
+    app.add_exception_handler(OAuthError, _oauth)
+    app.add_exception_handler(AccessRefused, _access)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _domain(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, CredentialsError | PresentationError)
+    status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), None)
+    if status is None:
+        return await _unexpected(request, error)
+    field = {"field": error.field} if isinstance(error, RowError) else {}
+    return problem(status, error.code, error.detail, **field)
+
+
+async def _credential_request(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, CredentialRequestRefused)
+    return JSONResponse({"error": error.code, "error_description": error.detail}, 400, headers=NO_STORE)
+
+
+async def _oauth(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, OAuthError)
+    status = 401 if error.error == "invalid_client" else 400
+    return JSONResponse({"error": error.error, "error_description": error.description}, status, headers=NO_STORE)
+
+
+async def _access(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, AccessRefused)
+    answer = problem(error.status, error.error or "token_missing", error.description or "send an access token")
+    answer.headers["WWW-Authenticate"] = error.challenge
+    return answer
+
+
+async def _validation(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"][1:])
+    return problem(422, "request_invalid", str(first["msg"]), field=field)  # never the input itself
+
+
+async def _http(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    codes = {404: "not_found", 405: "method_not_allowed", 406: "not_acceptable", 413: "body_too_large"}
+    answer = problem(error.status_code, codes.get(error.status_code, "request_refused"), str(error.detail))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _unexpected(_request: Request, error: Exception) -> JSONResponse:
+    _log.error("unexpected_error", error=type(error).__name__, exc_info=error)
+    return problem(500, "internal_error", "something went wrong on our side; it was logged")

@@ -1,0 +1,147 @@
+"""Where the packages meet: every port gets its implementation here, and nowhere else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from credentials.catalogue import Catalogue
+from credentials.issuance import Issuance
+from credentials.keys import (
+    Authority,
+    KeyPurpose,
+    KeyRequest,
+    KeyService,
+    LocalText,
+    TrustListItem,
+    TrustListService,
+    TrustListType,
+)
+from credentials.registry import Intake, Registry
+from credentials.registry.ports import Clock
+from credentials.status import StatusService
+from presentation.shows import Shows
+from wallet_api.clock import SystemClock
+from wallet_api.database import Database
+from wallet_api.deployment_secrets import Secrets
+from wallet_api.key_ring import LiveKeyRing
+from wallet_api.oauth import AuthorizationServer, OneTimeValues
+from wallet_api.settings import Settings
+from wallet_api.showable import StoredLicences
+
+PLATFORM_KEYS = (KeyPurpose.TRUST_LIST, KeyPurpose.STATUS, KeyPurpose.PASS)
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Everything a process of the platform works with."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    catalogue: Catalogue
+    registry: Registry
+    intake: Intake
+    issuance: Issuance
+    status: StatusService
+    keys: KeyService
+    key_ring: LiveKeyRing
+    trust_list: TrustListService
+    shows: Shows
+    one_time: OneTimeValues
+    oauth: AuthorizationServer
+
+    @classmethod
+    def of(cls, settings: Settings, *, clock: Clock | None = None, database: Database | None = None) -> Self:
+        """Wire a platform. Nothing is opened, read or written yet but the embedded mode's own secrets.
+
+        Raises:
+            SecretsInvalid: a secret is missing or out of form.
+            PackError: a type pack is broken.
+        """
+        clock = clock or SystemClock()
+        database = database or Database(settings.database)
+        secrets = Secrets.of(settings)
+        catalogue = Catalogue.default()
+        one_time = OneTimeValues()
+        registry = Registry(secrets.protector)
+        status = StatusService(secrets.protector, clock, settings.public_url)
+        keys = KeyService(settings.data_dir / "keys", secrets.key_passphrase, clock)
+        key_ring = LiveKeyRing(keys)
+        issuance = Issuance(
+            registry=registry,
+            catalogue=catalogue,
+            status=status,
+            signers=key_ring,
+            protector=secrets.protector,
+            one_time=one_time,
+            clock=clock,
+            public_url=settings.public_url,
+            nonce_key=secrets.nonce_key,
+        )
+        licences = StoredLicences(registry, issuance, catalogue, clock)
+        return cls(
+            settings=settings,
+            clock=clock,
+            database=database,
+            catalogue=catalogue,
+            registry=registry,
+            intake=Intake(catalogue, secrets.protector, clock, followers=[issuance]),
+            issuance=issuance,
+            status=status,
+            keys=keys,
+            key_ring=key_ring,
+            trust_list=TrustListService(clock),
+            shows=Shows(licences, lambda: key_ring.signer(KeyPurpose.PASS), clock),
+            one_time=one_time,
+            oauth=AuthorizationServer(database, issuance, one_time, clock, settings.public_url),
+        )
+
+    async def start(self) -> None:
+        """Make the keys that are missing, prove all of them, and publish the trust list and the status lists.
+
+        Safe when several processes start at once.
+        """
+        async with self.database.transaction() as session:
+            await self.keys.ensure(session, self._wanted_keys())
+        async with self.database.transaction() as session:
+            await self.key_ring.reload(session)
+        await self.publish_trust()
+        await self.publish_status()
+
+    async def publish_trust(self) -> None:
+        """Take over rotated keys, and sign the trust list when something in it changed or it grows old."""
+        async with self.database.transaction() as session:
+            await self.key_ring.reload(session)
+            types = trust_list_types(self.catalogue, self.settings.public_url)
+            await self.trust_list.publish(session, self.key_ring.ring, types, self.settings.public_url)
+
+    async def publish_status(self) -> None:
+        """Sign the status lists that changed or grow old."""
+        async with self.database.transaction() as session:
+            await self.status.publish(session, self.key_ring.signer(KeyPurpose.STATUS))
+
+    def _wanted_keys(self) -> Sequence[KeyRequest]:
+        issued: dict[Authority, list[str]] = {}
+        for licence_type in self.catalogue.types():
+            for authority in licence_type.issuing_authorities:
+                issued.setdefault(Authority(authority.code, authority.name.zh), []).append(licence_type.code)
+        platform = [KeyRequest(purpose) for purpose in PLATFORM_KEYS]
+        return platform + [
+            KeyRequest(KeyPurpose.CREDENTIAL, authority, tuple(codes)) for authority, codes in issued.items()
+        ]
+
+
+def trust_list_types(catalogue: Catalogue, public_url: str) -> Sequence[TrustListType]:
+    """The catalogue's types as the trust list publishes them (`credentials/keys/TRUST_LIST.md`)."""
+    return [
+        TrustListType(
+            code=kind.code,
+            version=kind.version,
+            vct=kind.vct(public_url),
+            name=LocalText(kind.name.zh, kind.name.en),
+            items=[
+                TrustListItem(item.name, item.face_key, LocalText(item.label.zh, item.label.en)) for item in kind.items
+            ],
+        )
+        for kind in catalogue.types()
+    ]
