@@ -1,16 +1,16 @@
-"""The base of every error that the `credentials` package raises."""
+"""The one base of what `credentials` raises."""
 
 
 class CredentialsError(Exception):
-    """Something was asked of `credentials` that it refuses.
+    """Anything this package refuses.
 
     Attributes:
-        code: stable, machine-readable; part of the public contract.
-        detail: one sentence for a person, without personal data.
+        code: stable, for programs; documented and never reused for something else.
+        detail: one sentence for people, without personal data.
     """
 
     code: str = "credentials_error"
 
     def __init__(self, detail: str) -> None:
-        self.detail = detail
         super().__init__(detail)
+        self.detail = detail

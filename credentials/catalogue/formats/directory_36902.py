@@ -18,9 +18,9 @@ _LEVELS = {
     AuthorityLevel.OTHER: ("5", "其他"),
 }
 _CATEGORIES = {
-    HolderCategory.PERSON: ["自然人"],
-    HolderCategory.ORGANISATION: ["法人"],
-    HolderCategory.EITHER: ["自然人", "法人"],
+    HolderCategory.PERSON: ["1"],  # 自然人
+    HolderCategory.ORGANISATION: ["2"],  # 法人
+    HolderCategory.EITHER: ["1", "2"],
 }
 _CSV_SEPARATOR = ";"
 

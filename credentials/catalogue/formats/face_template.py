@@ -12,12 +12,32 @@ from xml.parsers import expat  # expat alone resolves nothing: no DTD is accepte
 from credentials.catalogue.errors import PackCode, PackError
 from credentials.catalogue.models import TextBox
 
-MAX_FACE_BYTES = 64 * 1024  # wallets fetch it over mobile networks; our largest has 12 KiB
+MAX_FACE_BYTES = 64 * 1024  # wallets fetch it over mobile networks; our largest has 15 KiB
 PLACEHOLDER = re.compile(r"\{\{([A-Za-z_][A-Za-z0-9_]*)\}\}")
 
 _SVG = "http://www.w3.org/2000/svg"
 _ELEMENTS = frozenset(
-    ["svg", "g", "defs", "title", "desc", "path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "text", "tspan", "linearGradient", "radialGradient", "stop", "pattern", "clipPath"]
+    [
+        "svg",
+        "g",
+        "defs",
+        "title",
+        "desc",
+        "path",
+        "rect",
+        "circle",
+        "ellipse",
+        "line",
+        "polyline",
+        "polygon",
+        "text",
+        "tspan",
+        "linearGradient",
+        "radialGradient",
+        "stop",
+        "pattern",
+        "clipPath",
+    ]
 )
 # Presentation attributes are parsed as CSS: only these functions, no escapes that could spell another one.
 _FUNCTIONS = frozenset(["url", "translate", "scale", "rotate", "matrix", "skewX", "skewY", "rgb"])
@@ -26,7 +46,9 @@ _LOCAL_URL = re.compile(r"url\(#[A-Za-z][A-Za-z0-9_-]*\)")
 _NUMBER = re.compile(r"[0-9]{1,4}(\.[0-9]{1,3})?")
 
 
-def read_face(svg: bytes, *, file: str, known: Collection[str], needed: Collection[str]) -> tuple[TextBox | None, ...]:
+def read_face(
+    svg: bytes, *, file: str, known: Collection[str], needed: Collection[str]
+) -> tuple[TextBox | None, ...]:
     """Check a face template and give the box of each placeholder, in the order of the document.
 
     Args:

@@ -34,7 +34,24 @@ MAX_LEAD_DAYS = 1095  # three years: longer than any renewal window in law
 _COLOUR = r"#[0-9a-f]{6}"
 # What no face may leave out: who, which, by whom, until when.
 _FACE_CLAIMS = ("holder_name", "certificate_number", "issuing_authority_name", "valid_until")
-_REQUIRED = ["code", "version", "name", "certificate_type_code", "defining_authority", "issuing_authorities", "holder", "photo", "items", "validity", "states", "renewal", "reminders", "scenes", "matters", "face"]
+_REQUIRED = [
+    "code",
+    "version",
+    "name",
+    "certificate_type_code",
+    "defining_authority",
+    "issuing_authorities",
+    "holder",
+    "photo",
+    "items",
+    "validity",
+    "states",
+    "renewal",
+    "reminders",
+    "scenes",
+    "matters",
+    "face",
+]
 
 
 def read_pack(pack: bytes, face_svg: bytes, *, file: str, face_file: str) -> LicenceType:
@@ -132,7 +149,9 @@ def _code_types(field: Field, category: HolderCategory) -> tuple[HolderCodeType,
     kinds: list[HolderCodeType] = []
     for element in field.elements(1, len(HolderCodeType)):
         kind = element.choice(HolderCodeType)
-        if category is not HolderCategory.EITHER and kind.of_organisation != (category is HolderCategory.ORGANISATION):
+        if category is not HolderCategory.EITHER and kind.of_organisation != (
+            category is HolderCategory.ORGANISATION
+        ):
             raise element.refused("pack_field_not_allowed", f"is not a code of a holder of category {category}")
         kinds.append(kind)
     return field.distinct(kinds, lambda kind: kind, "this code type")
@@ -177,9 +196,10 @@ def _reminders(field: Field) -> tuple[ReminderStage, ...]:
     stages: list[ReminderStage] = []
     for element in field.elements(0, 10):
         members = element.members(["stage", "days_before", "name"])
-        days = members["days_before"].integer(0, MAX_LEAD_DAYS)
+        when = members["days_before"]
+        days = when.integer(0, MAX_LEAD_DAYS)
         if stages and days >= stages[-1].days_before:
-            raise members["days_before"].refused("pack_field_not_allowed", "stages stand in the order they come due")
+            raise when.refused("pack_field_not_allowed", "stages stand in the order they fall due")
         stages.append(ReminderStage(members["stage"].text(pattern=SLUG), days, _localised(members["name"])))
     return field.distinct(stages, lambda stage: stage.stage, "this stage")
 

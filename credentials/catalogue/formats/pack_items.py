@@ -15,15 +15,17 @@ from credentials.catalogue.models import (
     MaskRule,
 )
 
-MAX_ITEMS = 64  # a credential has at most 256 disclosures; our largest type has 10 items
+MAX_ITEMS = 64  # a credential has at most 256 disclosures; our largest type has 9 items
 MAX_TEXT = 4000  # a company's scope of business can fill a page
 MAX_ELEMENTS = 64
-MAX_PATTERN = 120  # our longest has 40 characters; re's parser recurses with nesting
+MAX_PATTERN = 120  # our longest has 61 characters; re's parser recurses with nesting
 MAX_FACE_KEY = 255  # two bytes of CBOR
 MAX_FACE_KEYS = 12  # the QR budget of a face pass is measured with 12 items
 MAX_FACE_KEY_TEXT = 128  # longer text would not leave a QR code that a phone can read
 # Names that the credential's own claims have (RFC 7519, RFC 9901, SD-JWT VC).
-_RESERVED = frozenset(["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "vct", "status", "aka_vcts", "_sd", "_sd_alg"])
+_RESERVED = frozenset(
+    ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "vct", "status", "aka_vcts", "_sd", "_sd_alg"]
+)
 _TYPE_KEYS = {
     ItemType.STRING: ({"max_length"}, {"pattern"}),
     ItemType.STRING_ARRAY: ({"max_length", "max_items"}, {"pattern", "values"}),
@@ -48,7 +50,9 @@ def read_items(field: Field) -> tuple[DataItem, ...]:
     if len(keyed) > MAX_FACE_KEYS:
         raise field.refused("pack_field_not_allowed", f"a pass has room for {MAX_FACE_KEYS} items with a face_key")
     field.distinct(items, lambda item: item.name, "this item's name")
-    return field.distinct(items, lambda item: item.name if item.face_key is None else item.face_key, "this face_key")
+    return field.distinct(
+        items, lambda item: item.name if item.face_key is None else item.face_key, "this face_key"
+    )
 
 
 def _item(field: Field) -> DataItem:
@@ -127,5 +131,5 @@ def _face_key(members: dict[str, Field], *, on_face: bool) -> int | None:
         raise field.refused("pack_field_not_allowed", "a pass carries items of the face only")
     length = members["max_length"].integer(1, MAX_TEXT) if "max_length" in members else 0
     if length > MAX_FACE_KEY_TEXT:
-        raise field.refused("pack_field_not_allowed", f"a pass has no room for more than {MAX_FACE_KEY_TEXT} characters")
+        raise field.refused("pack_field_not_allowed", f"a pass has no room for over {MAX_FACE_KEY_TEXT} characters")
     return key

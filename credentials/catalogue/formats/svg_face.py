@@ -14,7 +14,7 @@ from credentials.catalogue.models import ItemType, LicenceType, TextBox
 
 LONG_TERM = "长期"
 MAX_VALUE = 5000  # characters laid out; the longest item has 4,000
-UNBOXED_COLUMNS = 40.0  # a value without a box gets one line; wider than any face
+UNBOXED_COLUMNS = 60.0  # a value without a box gets one line; an identifier with 100 characters fits
 _SCALES = (1.0, 0.85, 0.7, 0.55)  # below half size nobody reads it on a telephone
 _WORDS = re.compile(r"[!-~]+|.", re.DOTALL)  # Latin words and numbers stay whole, Chinese breaks anywhere
 

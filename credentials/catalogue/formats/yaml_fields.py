@@ -14,7 +14,7 @@ import yaml
 
 from credentials.catalogue.errors import PackCode, PackError
 
-MAX_PACK_BYTES = 256 * 1024  # DoS bound; our largest pack has 12 KiB
+MAX_PACK_BYTES = 256 * 1024  # DoS bound; our largest pack has 9 KiB
 MAX_DEPTH = 12  # PyYAML's composer recurses; a pack is 5 deep
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,15})")  # decimal only: YAML 1.1 reads 010 as 8 and 1:30 as 90
 
@@ -41,13 +41,14 @@ class Field:
         if not isinstance(self.node, yaml.MappingNode):
             raise self.refused("pack_field_wrong_type", "must be a mapping")
         members: dict[str, Field] = {}
+        allowed = sorted({*required, *optional})
         for key, node in self.node.value:
             name = key.value if isinstance(key, yaml.ScalarNode) else "?"
             place = Field(self.file, f"{self.path}.{name[:64]}".strip("."), key)
             if name in members:
                 raise place.refused("pack_duplicate", "is written twice")
-            if name not in required and name not in optional:
-                raise place.refused("pack_field_unknown", f"there is no such key; known: {', '.join(sorted(required))}")
+            if name not in allowed:
+                raise place.refused("pack_field_unknown", f"there is no such key here: {', '.join(allowed)}")
             members[name] = Field(self.file, place.path, node)
         for name in required:
             if name not in members:
@@ -148,7 +149,7 @@ def _check_events(text: str, file: str) -> None:
     """Refuse what the composer would follow blindly: aliases (cycles, bombs) and depth (recursion)."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        line = event.start_mark.line + 1
+        line = event.start_mark.line + 1 if event.start_mark else 1
         if isinstance(event, yaml.AliasEvent):
             raise _unreadable(file, line, "aliases are not allowed")
         if isinstance(event, yaml.CollectionStartEvent):
