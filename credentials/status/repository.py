@@ -1,0 +1,153 @@
+"""All SQL about status lists."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import RowMapping, and_, delete, false, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import SQLModel
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from credentials.status.models import Allocation, DueList, StatusList, StatusListFormat, StatusValue
+from credentials.status.tables import StatusEntryRow, StatusListRow, StatusTokenRow
+
+_lists = SQLModel.metadata.tables[str(StatusListRow.__tablename__)]
+_entries = SQLModel.metadata.tables[str(StatusEntryRow.__tablename__)]
+_tokens = SQLModel.metadata.tables[str(StatusTokenRow.__tablename__)]
+_INVALID = StatusValue.INVALID.value
+
+
+class StatusRepository:
+    """Status lists, in the caller's transaction."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def _execute(self, statement: Any) -> Sequence[RowMapping]:
+        result = await (await self._session.connection()).execute(statement)
+        return result.mappings().all() if result.returns_rows else ()
+
+    async def take(self, count: int, *, wait: bool) -> Allocation | None:
+        """Advance the counter of the first list with room, in one statement.
+
+        Args:
+            count: how many values to take, all of one list.
+            wait: whether to wait for a list that another transaction is taking from; without it such lists are
+                passed over (PostgreSQL; SQLite has one writer anyway).
+
+        Returns:
+            The values taken, or None when no list that could be had has room.
+        """
+        room = _lists.c.allocated + count <= _lists.c.size
+        # FOR NO KEY UPDATE lives with the FOR KEY SHARE of inserted entries and tokens; FOR UPDATE would deadlock.
+        first = select(_lists.c.list_id).where(room).order_by(_lists.c.list_id).limit(1)
+        first = first.with_for_update(skip_locked=not wait, key_share=True)
+        rows = await self._execute(
+            update(_lists)
+            .where(_lists.c.list_id == first.scalar_subquery(), room)
+            .values(allocated=_lists.c.allocated + count)
+            .returning(*_lists.c)
+        )
+        if not rows:
+            return None
+        end = rows[0]["allocated"]
+        return Allocation(_status_list(rows[0]), rows[0]["sealed_permutation_key"], end - count, end)
+
+    async def next_list_id(self) -> int:
+        """The number after the highest."""
+        rows = await self._execute(select(func.coalesce(func.max(_lists.c.list_id), 0).label("highest")))
+        return int(rows[0]["highest"]) + 1
+
+    async def add_list(self, row: StatusListRow) -> None:
+        """Insert a list, unless another transaction has just opened it; then wait for that one."""
+        await self._execute(insert(_lists).values(**row.model_dump()).on_conflict_do_nothing())
+
+    async def count_roomy(self, percent_used: int) -> int:
+        """How many lists are used less than so far."""
+        roomy = _lists.c.allocated * 100 < _lists.c.size * percent_used
+        rows = await self._execute(select(func.count().label("lists")).select_from(_lists).where(roomy))
+        return int(rows[0]["lists"])
+
+    async def by_uri(self, uris: Sequence[str]) -> dict[str, StatusList]:
+        """The lists that exist, by their URI."""
+        rows = await self._execute(select(_lists).where(_lists.c.uri.in_(uris)))
+        return {row["uri"]: _status_list(row) for row in rows}
+
+    async def write(self, list_id: int, indexes: Sequence[int], value: StatusValue) -> int:
+        """Set entries that are not INVALID; how many changed."""
+        if value is StatusValue.VALID:
+            statement: Any = delete(_entries).where(
+                _entries.c.list_id == list_id, _entries.c.idx.in_(indexes), _entries.c.value != _INVALID
+            )
+        else:
+            rows = [{"list_id": list_id, "idx": idx, "value": value.value} for idx in indexes]
+            statement = insert(_entries).values(rows)
+            statement = statement.on_conflict_do_update(
+                index_elements=[_entries.c.list_id, _entries.c.idx],
+                set_={"value": statement.excluded.value},
+                where=and_(_entries.c.value != _INVALID, _entries.c.value != value.value),
+            )
+        return len(await self._execute(statement.returning(_entries.c.idx)))
+
+    async def any_invalid(self, list_id: int, indexes: Sequence[int]) -> bool:
+        """Whether one of the entries is INVALID."""
+        statement = select(_entries.c.idx).where(
+            _entries.c.list_id == list_id, _entries.c.idx.in_(indexes), _entries.c.value == _INVALID
+        )
+        return bool(await self._execute(statement.limit(1)))
+
+    async def bump(self, list_id: int) -> None:
+        """Say that a list's entries changed."""
+        await self._execute(update(_lists).where(_lists.c.list_id == list_id).values(version=_lists.c.version + 1))
+
+    async def due(self, exp_before: int) -> list[DueList]:
+        """The lists without a token, with one of another version, or with one that ends before `exp_before`."""
+        same = and_(_tokens.c.list_id == _lists.c.list_id, _tokens.c.format == StatusListFormat.JWT.value)
+        rows = await self._execute(
+            select(_lists, _tokens.c.version.label("seen_version"), _tokens.c.iat.label("seen_iat"))
+            .select_from(_lists.outerjoin(_tokens, same))
+            .where(
+                or_(
+                    _tokens.c.version.is_(None),
+                    _tokens.c.version != _lists.c.version,
+                    _tokens.c.exp < exp_before,
+                )
+            )
+            .order_by(_lists.c.list_id)
+        )
+        return [DueList(_status_list(row), row["seen_version"], row["seen_iat"]) for row in rows]
+
+    async def entries(self, list_id: int) -> list[tuple[int, int]]:
+        """Index and value of every entry that is not VALID."""
+        rows = await self._execute(select(_entries.c.idx, _entries.c.value).where(_entries.c.list_id == list_id))
+        return [(row["idx"], row["value"]) for row in rows]
+
+    async def replace_token(self, row: StatusTokenRow, due: DueList) -> bool:
+        """Compare and set: put a token in the place of the one that was seen, or of none."""
+        statement = insert(_tokens).values(**row.model_dump())
+        unchanged = and_(_tokens.c.version == due.seen_version, _tokens.c.iat == due.seen_iat)
+        statement = statement.on_conflict_do_update(
+            index_elements=[_tokens.c.list_id, _tokens.c.format],
+            set_={name: statement.excluded[name] for name in ("token", "version", "iat", "exp")},
+            where=false() if due.seen_version is None else unchanged,
+        )
+        return bool(await self._execute(statement.returning(_tokens.c.list_id)))
+
+    async def token(self, list_id: int, format: StatusListFormat) -> StatusTokenRow | None:
+        """The present token of a list."""
+        rows = await self._execute(
+            select(_tokens).where(_tokens.c.list_id == list_id, _tokens.c.format == format.value)
+        )
+        return StatusTokenRow(**rows[0]) if rows else None
+
+    async def published_uris(self) -> list[str]:
+        """The URIs of all lists that have a token."""
+        published = select(_tokens.c.list_id).where(_tokens.c.format == StatusListFormat.JWT.value)
+        rows = await self._execute(
+            select(_lists.c.uri).where(_lists.c.list_id.in_(published)).order_by(_lists.c.list_id)
+        )
+        return [row["uri"] for row in rows]
+
+
+def _status_list(row: RowMapping) -> StatusList:
+    return StatusList(row["list_id"], row["uri"], row["bits"], row["size"], row["version"])
