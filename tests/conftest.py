@@ -74,7 +74,7 @@ def postgresql_url(runner: asyncio.Runner) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def _postgresql(runner: asyncio.Runner, postgresql_url: str) -> Iterator[Database]:
-    database = Database(postgresql_url, pool_size=60)
+    database = Database(postgresql_url, pool_size=20)
     runner.run(database.create_all())
     yield database
     runner.run(database.close())

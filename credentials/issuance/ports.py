@@ -27,7 +27,7 @@ class Signers(Protocol):
 class OneTimeValues(Protocol):
     """Values that count once."""
 
-    async def burn(self, session: AsyncSession, purpose: KeyPurpose, value: str, expires_at: datetime) -> bool:
+    async def burn(self, session: AsyncSession, purpose: str, value: str, expires_at: datetime) -> bool:
         """True for the first caller with this value, False for everybody after; one atomic statement."""
         ...
 
@@ -43,6 +43,6 @@ class Protector(Protocol):
         """Decrypt what was sealed for the same context."""
         ...
 
-    def blind_index(self, purpose: KeyPurpose, value: str) -> bytes:
+    def blind_index(self, purpose: str, value: str) -> bytes:
         """32 bytes, equal for equal input, that say nothing without the key."""
         ...

@@ -8,8 +8,7 @@ from datetime import UTC, datetime, time, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from credentials.catalogue.models import LicenceType
-from credentials.catalogue.service import Catalogue
+from credentials.catalogue import Catalogue, LicenceType
 from credentials.issuance import repository
 from credentials.issuance.errors import CredentialRequestRefused, GrantRefused, NotIssuable, OfferUnknown
 from credentials.issuance.formats.c_nonce import make_nonce
@@ -199,7 +198,7 @@ class Issuance:
             not_before_s=today_s,
             expires_at_s=int(expires_at.timestamp()),
             plain={},
-            concealed=licence_claims(licence, licence_type),
+            concealed=licence_claims(licence),
         )
         return sign_credential(prepared, signer)
 
@@ -266,7 +265,7 @@ class Issuance:
 CREDENTIAL_NONCE_MEMORY = timedelta(minutes=10)  # twice a c_nonce's life
 
 
-def licence_claims(licence: Licence, licence_type: LicenceType) -> dict[str, object]:
+def licence_claims(licence: Licence) -> dict[str, object]:
     """The claims of a licence's credential, by the names of its type metadata."""
     claims: dict[str, object] = {
         "holder_name": "、".join(holder.name for holder in licence.holders),
@@ -274,9 +273,8 @@ def licence_claims(licence: Licence, licence_type: LicenceType) -> dict[str, obj
         "certificate_identifier": licence.identifier,
         "issuing_authority_name": licence.authority_name,
         "issued_on": licence.issued_on.isoformat(),
+        "valid_until": licence.valid_until and licence.valid_until.isoformat(),  # null: long-term
     }
-    if licence.valid_until is not None:
-        claims["valid_until"] = licence.valid_until.isoformat()
     return claims | dict(licence.items)
 
 

@@ -18,9 +18,7 @@ import orjson
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from credentials.catalogue.errors import ItemError, UnknownType
-from credentials.catalogue.models import LicenceType
-from credentials.catalogue.service import Catalogue
+from credentials.catalogue import Catalogue, ItemError, LicenceType, UnknownType
 from credentials.registry import repository
 from credentials.registry.errors import IdentifierError, IntakeConflict, RowError, UnknownBatch
 from credentials.registry.formats.gbt36903 import row_from_line

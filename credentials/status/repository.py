@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import RowMapping, and_, delete, false, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from credentials.status.models import Allocation, DueList, StatusList, StatusListFormat, StatusValue
 from credentials.status.tables import StatusEntryRow, StatusListRow, StatusTokenRow

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from credentials.keys import Signer
 from credentials.status.errors import InvalidAllocation, StatusIsFinal, UnknownStatusIndex, UnknownStatusList

@@ -28,7 +28,11 @@ def _form(content_type: str, body: bytes) -> dict[str, str]:
         raise OAuthError("invalid_request", "send application/x-www-form-urlencoded")
     try:
         pairs = parse_qsl(
-            body.decode("ascii"), keep_blank_values=True, strict_parsing=True, max_num_fields=MAX_PARAMETERS, errors="strict"
+            body.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=True,
+            max_num_fields=MAX_PARAMETERS,
+            errors="strict",
         )
     except ValueError as error:
         raise OAuthError("invalid_request", "the body is not a form") from error

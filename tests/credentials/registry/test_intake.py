@@ -268,11 +268,6 @@ async def test_a_rolled_back_follower_reads_the_same_events_again(
             assert len(await registry.pull_events(session, "reminders", 3)) == 1
             raise RuntimeError
 
-    async def die_half_way() -> None:
-        async with database.transaction() as session:
-            assert len(await registry.pull_events(session, "reminders", 3)) == 1
-            raise RuntimeError
-
     with pytest.raises(RuntimeError):
         await die_half_way()
     async with database.transaction() as session:

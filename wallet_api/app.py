@@ -1,0 +1,68 @@
+"""The application: `create_app(settings)` has no global state."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+from fastapi_offline import FastAPIOffline
+
+from wallet_api import problems
+from wallet_api.http import RequestContext
+from wallet_api.routes import departments, health, me, oauth, openid4vci, pages, trust, types, well_known
+from wallet_api.settings import Settings
+from wallet_api.wiring import Platform
+from wallet_api.workers import scheduler
+
+MAX_BODY_BYTES = 262_144  # the largest presentation that the standards' own limits let through
+TAGS = [
+    {"name": "wallets", "description": "OpenID4VCI 1.0: metadata, tokens, nonces, credentials"},
+    {"name": "holders", "description": "What a holder's wallet asks for"},
+    {"name": "verifiers", "description": "Trust list, status lists, the anchor"},
+    {"name": "departments", "description": "Licences in, and every later step on them"},
+    {"name": "types", "description": "The directory of licence types"},
+    {"name": "operations", "description": "Health"},
+]
+
+
+def create_app(settings: Settings, *, platform: Platform | None = None) -> FastAPI:
+    """The platform as an ASGI application.
+
+    Args:
+        platform: wired already, as tests do; by default it is wired from the settings.
+    """
+    platform = platform or Platform.of(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await platform.start()
+        timers = scheduler(platform) if settings.embedded_worker else None
+        if timers is not None:
+            timers.start()
+        yield
+        if timers is not None:
+            timers.shutdown(wait=False)
+        await platform.database.close()
+
+    at = settings.url_path
+    app = FastAPIOffline(
+        title="Liangzheng 亮证",
+        version="0.1.0",
+        description="The backend of a city's licence wallet.",
+        lifespan=lifespan,
+        openapi_tags=TAGS,
+        openapi_url=f"{at}/openapi.json",
+        docs_url=f"{at}/docs",
+        redoc_url=None,
+        static_url=f"{at}/docs-assets",
+        max_body_size=MAX_BODY_BYTES,
+        telemetry=None,
+    )
+    app.state.platform = platform
+    app.include_router(well_known.router(at))
+    served = APIRouter(prefix=at)
+    for module in (pages, openid4vci, oauth, trust, types, departments, me, health):
+        served.include_router(module.router)
+    app.include_router(served)
+    problems.install(app)
+    app.add_middleware(RequestContext)
+    return app

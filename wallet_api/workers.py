@@ -1,0 +1,48 @@
+"""Work that no request waits for. Every tick is safe to run in several processes at once: claims are in the database."""
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from wallet_api.oauth import repository as oauth
+from wallet_api.wiring import Platform
+
+STATUS_EVERY_S = 2  # a revocation is visible within five seconds
+TRUST_EVERY_S = 60
+PRUNE_EVERY_S = 600
+
+_log = structlog.get_logger()
+
+
+def scheduler(platform: Platform) -> AsyncIOScheduler:
+    """The platform's timers, not started yet."""
+    timers = AsyncIOScheduler(timezone="UTC")
+    jobs: list[tuple[str, Callable[[], Awaitable[object]], int]] = [
+        ("publish_status", platform.publish_status, STATUS_EVERY_S),
+        ("publish_trust", platform.publish_trust, TRUST_EVERY_S),
+        ("prune", lambda: prune(platform), PRUNE_EVERY_S),
+    ]
+    for name, tick, every_s in jobs:
+        trigger = IntervalTrigger(seconds=every_s, timezone="UTC")
+        timers.add_job(_logged(name, tick), trigger, id=name, coalesce=True, max_instances=1)
+    return timers
+
+
+async def prune(platform: Platform) -> None:
+    """Forget tokens and one-time values that are over."""
+    now = platform.clock.now()
+    async with platform.database.transaction() as session:
+        await platform.one_time.prune(session, now)
+        await oauth.prune_tokens(session, now)
+
+
+def _logged(name: str, tick: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
+    async def run() -> None:
+        try:
+            await tick()
+        except Exception as error:  # noqa: BLE001  (an entry point: the next tick tries again)
+            _log.error("tick_failed", tick=name, error=type(error).__name__, exc_info=error)
+
+    return run
