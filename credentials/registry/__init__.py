@@ -16,6 +16,7 @@ from credentials.registry.errors import (
     UnknownHolder,
     UnknownLicence,
 )
+from credentials.registry.formats.gbt36903 import row_of
 from credentials.registry.intake import Intake, new_id
 from credentials.registry.models import (
     SHANGHAI,
@@ -52,4 +53,5 @@ __all__ = [
     "UnknownHolder",
     "UnknownLicence",
     "new_id",
+    "row_of",
 ]

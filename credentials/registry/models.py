@@ -113,6 +113,9 @@ class Licence:
     valid_until: date | None
     state: CertState
     predecessor_id: str | None
+    source_system: str
+    source_record_id: str
+    source_version: int
     items: Mapping[str, object]
 
     def in_force(self, now: datetime) -> bool:

@@ -131,5 +131,8 @@ class Registry:
             valid_until=row.valid_until,
             state=CertState(row.state),
             predecessor_id=row.predecessor_id,
+            source_system=row.source_system,
+            source_record_id=row.source_record_id,
+            source_version=row.source_version,
             items=content["items"],
         )

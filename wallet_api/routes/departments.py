@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from credentials.registry import IntakeSource, Licence, RowError, UnknownLicence
+from credentials.registry import IntakeSource, Licence, RowError, UnknownLicence, row_of
 from wallet_api.dependencies import AppPlatform, Department
 from wallet_api.offers import offer_links
 from wallet_api.problems import NO_STORE
@@ -14,12 +14,17 @@ from wallet_api.problems import NO_STORE
 router = APIRouter(prefix="/api/v1", tags=["departments"])
 
 
-class OfferRequest(BaseModel):
-    """Which licence to offer."""
+class Lookup(BaseModel):
+    """Which licence is meant. In the body: an identifier may hold what the issuer put into its serial."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
     certificate_identifier: str = Field(min_length=1, max_length=128)
+
+
+class OfferRequest(Lookup):
+    """Which licence to offer."""
+
     tx_code: bool = True
 
 
@@ -36,6 +41,17 @@ async def take_licence(request: Request, platform: AppPlatform, department: Depa
         raise RowError(refused.code, refused.field, refused.detail)
     outcome = "accepted" if report.accepted else "unchanged"
     return JSONResponse({"outcome": outcome, "batch_id": report.id}, 201 if report.accepted else 200, NO_STORE)
+
+
+@router.post("/licences/lookup")
+async def look_up_licence(wanted: Lookup, platform: AppPlatform, department: Department) -> JSONResponse:
+    """A licence of the department's own: its state, and the row that would bring it in, to build the next step on."""
+    async with platform.database.snapshot() as session:
+        licence = await platform.registry.by_identifier(session, wanted.certificate_identifier)
+    _check_owner(licence, department.authority_codes)
+    kind = platform.catalogue.get(licence.type_code, licence.type_version)
+    found = {"cert_state": licence.state.value, "row": row_of(licence, kind.certificate_type_code)}
+    return JSONResponse(found, headers=NO_STORE)
 
 
 @router.post("/credential-offers", status_code=201)

@@ -50,9 +50,7 @@ def _negotiated(accept: str) -> StatusListFormat:
     """The format with the highest quality; JWT where both do (RFC 9110 §12.5.1)."""
     best: tuple[float, StatusListFormat] | None = None
     for offered in (StatusListFormat.JWT, StatusListFormat.CWT):
-        quality = max(
-            (_quality(part) for part in accept.split(",") if _matches(part, offered.media_type)), default=0.0
-        )
+        quality = max((_quality(part) for part in accept.split(",") if _matches(part, offered.media_type)), default=0.0)
         if quality > 0 and (best is None or quality > best[0]):
             best = (quality, offered)
     if best is None:

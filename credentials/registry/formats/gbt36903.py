@@ -27,7 +27,15 @@ from stdnum.cn import ric, uscc
 from stdnum.exceptions import ValidationError
 
 from credentials.registry.errors import RowError
-from credentials.registry.models import ENDINGS, CertState, HolderEntry, IntakeRow, LicenceContent, OperateType
+from credentials.registry.models import (
+    ENDINGS,
+    CertState,
+    HolderEntry,
+    IntakeRow,
+    Licence,
+    LicenceContent,
+    OperateType,
+)
 
 MAX_ROW_BYTES = 65_536  # a licence's text is a few kilobytes; photographs come by another way
 MAX_HOLDERS = 32  # co-owners of a real-estate certificate
@@ -235,3 +243,29 @@ def _refuse_controls(value: object, field: str, depth: int = 0) -> None:
     elif isinstance(value, list):
         for member in value:
             _refuse_controls(member, field, depth + 1)
+
+
+def row_of(licence: Licence, certificate_type_code: str) -> dict[str, object]:
+    """The row (01) that would bring in a licence as it stands, in the store's normal form. Mobiles are left out."""
+    row: dict[str, object | None] = {
+        "source_record_id": licence.source_record_id,
+        "source_version": licence.source_version,
+        "operate_type": OperateType.ISSUE.value,
+        "certificate_type_code": certificate_type_code,
+        "certificate_identifier": licence.identifier,
+        "certificate_number": licence.number,
+        "certificate_issuing_authority_code": licence.authority_code,
+        "certificate_issued_date": licence.issued_on.isoformat(),
+        "certificate_validate_start": licence.valid_from.isoformat(),
+        "certificate_validate_end": licence.valid_until and licence.valid_until.isoformat(),
+        "certificate_holders": [
+            {
+                "certificate_holder_name": holder.name,
+                "certificate_holder_code": holder.code,
+                "certificate_holder_type": holder.code_type,
+            }
+            for holder in licence.holders
+        ],
+        "business_information": dict(licence.items),
+    }
+    return {member: value for member, value in row.items() if value is not None}
