@@ -1,0 +1,55 @@
+"""Tells holders what they must know in time: reminders before a licence expires, delivered once.
+
+    outbox = Outbox(clock, cipher, contacts, [Inbox(clock, cipher, database), Sink("push", path, clock)])
+    reminders = ReminderService(clock, changes, rules, outbox, Bilingual("“一网通办”", "the one-stop portal"))
+    report = await tick(database, reminders, outbox)      # from a timer, in any number of processes
+
+- `reminders/` follows the licence changes and plans: one row for each stage, end of validity and holder.
+- `outbox/` keeps what is to be said, hands it over with leases and retries, falls back to the next channel.
+- `channels/` are the ways to a holder: the inbox in the wallet, push, and a file that stands in for push and SMS.
+
+Everything this package needs from outside is a Protocol in `ports.py`. Times are aware instants from the `Clock`;
+calendar days are Shanghai days.
+"""
+
+from notifications.channels.inbox import Inbox, InboxMessage, InboxPage
+from notifications.channels.sink import Sink
+from notifications.errors import ChannelRefused, ChannelUnavailable, NoAddress, NotificationsError
+from notifications.models import (
+    Bilingual,
+    Contact,
+    LicenceChange,
+    OutgoingMessage,
+    Receipt,
+    Stage,
+    Wording,
+)
+from notifications.outbox.models import DeliveryPolicy, Digest, Entry
+from notifications.outbox.service import Outbox
+from notifications.reminders.service import ReminderService
+from notifications.service import TickReport, tick
+
+__all__ = [
+    "Bilingual",
+    "ChannelRefused",
+    "ChannelUnavailable",
+    "Contact",
+    "DeliveryPolicy",
+    "Digest",
+    "Entry",
+    "Inbox",
+    "InboxMessage",
+    "InboxPage",
+    "LicenceChange",
+    "NoAddress",
+    "NotificationsError",
+    "Outbox",
+    "OutgoingMessage",
+    "Receipt",
+    "ReminderService",
+    "Sink",
+    "Stage",
+    "TickReport",
+    "Wording",
+    "tick",
+]

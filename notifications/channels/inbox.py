@@ -1,0 +1,94 @@
+"""The inbox in the wallet: the channel that always works, and the one the holder reads later."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from notifications.channels.repository import InboxRepository
+from notifications.errors import NotificationsError
+from notifications.models import Contact, OutgoingMessage, Receipt
+from notifications.ports import Clock, FieldCipher, UnitOfWork
+
+MAX_PAGE = 100  # a page is opened and decrypted in one request
+
+
+@dataclass(frozen=True)
+class InboxMessage:
+    """A message as the holder sees it; `read_at` is None while it is unread."""
+
+    id: str
+    kind: str
+    title: str = field(repr=False)
+    text: str = field(repr=False)
+    received_at: datetime
+    read_at: datetime | None
+
+
+@dataclass(frozen=True)
+class InboxPage:
+    """Messages, newest first; `next_cursor` is None on the last page."""
+
+    messages: tuple[InboxMessage, ...]
+    next_cursor: str | None
+
+
+class Inbox:
+    """Writes, lists and marks a holder's messages."""
+
+    name = "inbox"
+
+    def __init__(self, clock: Clock, cipher: FieldCipher, uow: UnitOfWork) -> None:
+        self._clock = clock
+        self._cipher = cipher
+        self._uow = uow
+
+    async def send(self, message: OutgoingMessage, contact: Contact) -> Receipt:
+        """Put a message into the holder's inbox, in a transaction of its own; a repetition changes nothing."""
+        key = message.idempotency_key
+        body = self._cipher.seal(json.dumps([message.title, message.text]).encode(), _context(key))
+        values = {"id": key, "holder_id": message.holder_id, "kind": message.kind, "body": body}
+        async with self._uow.transaction() as session:
+            await InboxRepository(session).add({**values, "received_at": self._clock.now()})
+        return Receipt(delivered=True)
+
+    async def list(
+        self, session: AsyncSession, holder_id: str, cursor: str | None = None, limit: int = 20
+    ) -> InboxPage:
+        """A page of the holder's messages, newest first.
+
+        Args:
+            cursor: `next_cursor` of the page before; None for the first.
+            limit: at least 1; more than `MAX_PAGE` are never given.
+
+        Raises:
+            NotificationsError: `cursor_unknown` for anything that is not this holder's cursor.
+        """
+        repository, limit = InboxRepository(session), max(1, min(limit, MAX_PAGE))
+        before = None if cursor is None else await repository.position(holder_id, cursor)
+        if cursor is not None and before is None:
+            raise NotificationsError("cursor_unknown", "not a cursor of this inbox")
+        rows = await repository.page(holder_id, before, limit + 1)
+        messages = tuple(
+            InboxMessage(row.id, row.kind, *self._read(row.id, row.body), row.received_at, row.read_at)
+            for row in rows[:limit]
+        )
+        return InboxPage(messages, messages[-1].id if len(rows) > limit else None)
+
+    async def mark_read(self, session: AsyncSession, holder_id: str, message_id: str) -> None:
+        """Note that the holder has read a message; the first reading counts.
+
+        Raises:
+            NotificationsError: `message_not_found` for an unknown or another holder's message.
+        """
+        if not await InboxRepository(session).mark_read(holder_id, message_id, self._clock.now()):
+            raise NotificationsError("message_not_found", "no such message for this holder")
+
+    def _read(self, message_id: str, body: bytes) -> tuple[str, str]:
+        title, text = json.loads(self._cipher.open(body, _context(message_id)))
+        return title, text
+
+
+def _context(message_id: str) -> str:
+    return f"inbox_message.body:{message_id}"

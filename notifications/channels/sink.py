@@ -1,0 +1,65 @@
+"""A file that stands in for push and SMS in the embedded set-up: one JSON line a message."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+from typing import Literal
+
+from notifications.errors import ChannelUnavailable, NoAddress
+from notifications.models import Contact, OutgoingMessage, Receipt
+from notifications.ports import Clock
+
+
+class Sink:
+    """Appends messages to a file, and refuses holders whom the real channel could not reach either.
+
+    A line holds time, channel, idempotency key, our holder reference, title and text; never a phone number
+    or push token. Nothing is de-duplicated: a repetition shows as a second line with the same key.
+
+    Args:
+        name: the channel it stands in for.
+        path: the file, created when missing; its folder must exist.
+        receipts: whether a message counts as delivered at once. Off: only accepted, so that push falls back to SMS.
+    """
+
+    def __init__(self, name: Literal["push", "sms"], path: Path, clock: Clock, *, receipts: bool = True) -> None:
+        self.name = name
+        self._path = path
+        self._clock = clock
+        self._receipts = receipts
+
+    async def send(self, message: OutgoingMessage, contact: Contact) -> Receipt:
+        """Append one line.
+
+        Raises:
+            NoAddress: `no_push_token` or `no_phone`.
+            ChannelUnavailable: `sink_unwritable`, when the line could not be written whole.
+        """
+        if self.name == "push" and not contact.push_tokens:
+            raise NoAddress("no_push_token", "the holder has no device with push")
+        if self.name == "sms" and contact.phone is None:
+            raise NoAddress("no_phone", "the holder has no phone number")
+        line = {
+            "time": self._clock.now().isoformat(),
+            "channel": self.name,
+            "idempotency_key": message.idempotency_key,
+            "holder_id": message.holder_id,
+            "title": message.title,
+            "text": message.text,
+        }
+        await asyncio.to_thread(self._append, json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        return Receipt(delivered=self._receipts)
+
+    def _append(self, line: bytes) -> None:
+        try:
+            # One write with O_APPEND: lines of several processes do not mix.
+            file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            try:
+                written = os.write(file, line)
+            finally:
+                os.close(file)
+        except OSError as error:
+            raise ChannelUnavailable("sink_unwritable", "the sink's file cannot be written") from error
+        if written != len(line):
+            raise ChannelUnavailable("sink_unwritable", "the sink's file took only a part of the line")

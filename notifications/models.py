@@ -1,0 +1,100 @@
+"""Values that cross the borders of this package."""
+
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal
+
+Language = Literal["zh", "en"]
+
+
+@dataclass(frozen=True)
+class Bilingual:
+    """One text in both languages of the wallet."""
+
+    zh: str
+    en: str
+
+    def to(self, language: Language) -> str:
+        """The text for a reader of `language`."""
+        return self.en if language == "en" else self.zh
+
+
+@dataclass(frozen=True)
+class LicenceChange:
+    """What a licence is after a change.
+
+    Args:
+        licence_version: grows with each version; equal for changes of state within one.
+        in_force: False when revoked, cancelled, superseded or suspended.
+        valid_until: the last valid Shanghai day; None for a long-term licence (长期).
+        replaces_licence_id: the predecessor (`associatedZzeCertID`), on renewal.
+    """
+
+    licence_id: str
+    licence_version: int
+    type_code: str
+    holder_ids: tuple[str, ...]
+    in_force: bool
+    valid_until: date | None
+    replaces_licence_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A moment to remind at: `days_before` the last valid day (negative: after it)."""
+
+    name: str
+    days_before: int
+
+
+@dataclass(frozen=True)
+class Wording:
+    """What a reminder says about a licence type.
+
+    Args:
+        name: the type's name.
+        window: one whole sentence that says when to apply for renewal.
+        source: the law or rule the window comes from.
+    """
+
+    name: Bilingual
+    window: Bilingual
+    source: Bilingual
+
+
+@dataclass(frozen=True)
+class Contact:
+    """Where a holder can be reached now. Held for the length of one sending, never stored here."""
+
+    push_tokens: tuple[str, ...] = field(default=(), repr=False)
+    phone: str | None = field(default=None, repr=False)
+    language: Language = "zh"
+
+
+@dataclass(frozen=True)
+class OutgoingMessage:
+    """A message as a channel gets it, in the holder's language.
+
+    Args:
+        idempotency_key: equal for every attempt at the same message, so that a channel can tell a repetition.
+        holder_id: our reference of the holder; says nothing outside.
+    """
+
+    idempotency_key: str
+    holder_id: str
+    kind: str
+    title: str = field(repr=False)
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """The provider has the message.
+
+    Args:
+        delivered: True when it is known to have arrived; False when it is only accepted.
+        provider_ref: the provider's own id of the message.
+    """
+
+    delivered: bool
+    provider_ref: str | None = None

@@ -1,0 +1,77 @@
+"""What this package needs from its surroundings; `wallet_api` connects it."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Protocol
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from notifications.models import Contact, LicenceChange, OutgoingMessage, Receipt, Stage, Wording
+
+
+class Clock(Protocol):
+    """Time is given, never read."""
+
+    def now(self) -> datetime:
+        """The present instant, aware."""
+
+
+class FieldCipher(Protocol):
+    """Seals message texts at rest."""
+
+    def seal(self, plaintext: bytes, context: str) -> bytes:
+        """Encrypt, bound to `context`."""
+
+    def open(self, sealed: bytes, context: str) -> bytes:
+        """Decrypt what was sealed for the same context, or raise."""
+
+
+class UnitOfWork(Protocol):
+    """Gives transactions to the one service that needs several: delivery never sends inside one."""
+
+    def transaction(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """A session that is committed on leaving and rolled back on an exception."""
+
+
+class LicenceChanges(Protocol):
+    """The licence store's changes, in the order in which they were committed."""
+
+    async def pull(self, session: AsyncSession, consumer: str, limit: int) -> Sequence[LicenceChange]:
+        """The next changes for `consumer`, whose cursor moves in the caller's transaction.
+
+        Changes of one licence come in order. Giving a change twice does no harm.
+        """
+
+
+class ReminderRules(Protocol):
+    """The part of the type packs that reminders follow."""
+
+    def stages(self, type_code: str) -> Sequence[Stage]:
+        """When to remind; empty for a type that is unknown or never reminded of."""
+
+    def wording(self, type_code: str) -> Wording | None:
+        """What to say; None for an unknown type."""
+
+
+class Contacts(Protocol):
+    """Where holders can be reached."""
+
+    async def find(self, session: AsyncSession, holder_id: str) -> Contact | None:
+        """Asked at send time only. None when the holder is gone (deceased, cancelled, unknown)."""
+
+
+class Channel(Protocol):
+    """One way to reach a holder."""
+
+    @property
+    def name(self) -> str:
+        """`inbox`, `push` or `sms`."""
+
+    async def send(self, message: OutgoingMessage, contact: Contact) -> Receipt:
+        """Hand the message over.
+
+        Raises:
+            ChannelUnavailable: try again later.
+            ChannelRefused: never; `NoAddress` when the contact has none on this channel.
+        """

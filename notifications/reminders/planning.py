@@ -1,0 +1,80 @@
+"""The calendar of reminders. Pure: a change, the stages and the day in, plans out.
+
+Days are Shanghai calendar days and the last valid day is inclusive. Nothing here knows working days: a window that
+the law counts in working days is a matter of the type pack's stages.
+"""
+
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from notifications.models import LicenceChange, Stage
+from notifications.reminders.models import Plan, Reminder, ReminderState
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+DUE_HOUR = 9  # the first hour at which a message does not wake anybody
+CATCH_UP_DAYS = 30  # nobody is reminded of a licence that expired longer ago: by then it is a new application
+
+_FIRST_DAY, _LAST_DAY = date.min.toordinal(), date.max.toordinal()
+
+
+def today(now: datetime) -> date:
+    """The Shanghai calendar day of an instant."""
+    return now.astimezone(SHANGHAI).date()
+
+
+def digest_day(now: datetime) -> date:
+    """The day whose reminders may be sent at an instant: it begins at 09:00 in Shanghai."""
+    return (now.astimezone(SHANGHAI) - timedelta(hours=DUE_HOUR)).date()
+
+
+def is_too_late(valid_until: date, day: date) -> bool:
+    """Whether a licence expired so long before `day` that nobody is reminded of it any more."""
+    return (day - valid_until).days > CATCH_UP_DAYS
+
+
+def plan(change: LicenceChange, stages: Iterable[Stage], day: date) -> tuple[Plan, ...]:
+    """Every reminder that a licence should have after a change; none twice.
+
+    Nothing for a licence that is not in force, is long-term (长期), or expired `CATCH_UP_DAYS` before `day`.
+    Stages that are already past are planned as well: `newest_of_each_licence` picks the one to send.
+    """
+    if not change.in_force or change.valid_until is None or is_too_late(change.valid_until, day):
+        return ()
+    return tuple(
+        Plan(
+            licence_id=change.licence_id,
+            licence_version=change.licence_version,
+            type_code=change.type_code,
+            valid_until=change.valid_until,
+            stage=stage.name,
+            due_on=_days_before(change.valid_until, stage.days_before),
+            holder_id=holder_id,
+        )
+        for holder_id in dict.fromkeys(change.holder_ids)
+        for stage in {stage.name: stage for stage in stages}.values()
+    )
+
+
+def newest_of_each_licence(due: Iterable[Reminder], queued: Iterable[Reminder]) -> list[Reminder]:
+    """Of one holder's reminders that are due, the latest stage of each licence; the others are overtaken.
+
+    Args:
+        queued: reminders the holder already got; an earlier or equal stage of theirs is overtaken too.
+    """
+    latest: dict[tuple[str, date], Reminder] = {}
+    for reminder in (*due, *queued):
+        key = (reminder.plan.licence_id, reminder.plan.valid_until)
+        if key not in latest or _rank(reminder) > _rank(latest[key]):
+            latest[key] = reminder
+    return [reminder for reminder in latest.values() if reminder.state is ReminderState.PLANNED]
+
+
+def _rank(reminder: Reminder) -> tuple[date, bool, int, str]:
+    was_queued = reminder.state is not ReminderState.PLANNED
+    return reminder.plan.due_on, was_queued, reminder.plan.licence_version, reminder.plan.stage
+
+
+def _days_before(day: date, days: int) -> date:
+    # Clamped: year 9999 is in use as "no end", and a stage may count past either end of the calendar.
+    return date.fromordinal(max(_FIRST_DAY, min(day.toordinal() - days, _LAST_DAY)))

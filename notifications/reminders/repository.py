@@ -1,0 +1,131 @@
+"""All SQL of the reminders.
+
+Locks: a change locks reminders and then outbox rows, and waits for them; queueing never waits for a reminder (SKIP
+LOCKED), so that the two cannot wait for each other.
+"""
+
+import secrets
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import delete, exists, literal, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from notifications.reminders.models import Plan, Reminder, ReminderState
+from notifications.reminders.tables import FollowedLicenceRow, ReminderDigestRow, ReminderRow
+
+_reminders = ReminderRow.metadata.tables["reminder"]
+_followed = FollowedLicenceRow.metadata.tables["reminder_followed_licence"]
+_digests = ReminderDigestRow.metadata.tables["reminder_digest"]
+_r, _d = _reminders.c, _digests.c
+
+_KEY = ("licence_id", "licence_version", "valid_until", "stage", "holder_id")
+_PLAN = (_r.licence_id, _r.licence_version, _r.type_code, _r.valid_until, _r.stage, _r.due_on, _r.holder_id)
+
+
+class ReminderRepository:
+    """Statements in the caller's transaction."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def _run(self, statement: Any) -> Sequence[Any]:
+        result = await (await self._session.connection()).execute(statement)
+        return result.all() if result.returns_rows else ()
+
+    async def _reminders(self, statement: Any) -> list[Reminder]:
+        rows = await self._run(statement)
+        return [Reminder(row[0], Plan(*row[2:]), ReminderState(row[1])) for row in rows]
+
+    async def advance(self, licence_id: str, version: int) -> bool:
+        """Note a licence's version and lock it; False if a newer one was seen."""
+        statement = insert(_followed).values(licence_id=licence_id, licence_version=version)
+        statement = statement.on_conflict_do_update(
+            index_elements=["licence_id"],
+            set_={"licence_version": statement.excluded.licence_version},
+            where=_followed.c.licence_version <= statement.excluded.licence_version,
+        )
+        return bool(await self._run(statement.returning(_followed.c.licence_id)))
+
+    async def of_licence(self, licence_id: str) -> list[Reminder]:
+        """A licence's reminders that were not withdrawn, locked."""
+        statement = select(_r.id, _r.state, *_PLAN).where(
+            _r.licence_id == licence_id, _r.state != ReminderState.WITHDRAWN
+        )
+        return await self._reminders(statement.order_by(_r.id).with_for_update())
+
+    async def add(self, plans: Sequence[Plan], now: datetime) -> int:
+        """Write plans, reviving withdrawn ones; gives the number that are planned by it."""
+        values = [
+            {
+                **asdict(plan),
+                "id": secrets.token_hex(16),
+                "state": ReminderState.PLANNED,
+                "planned_at": now,
+                "changed_at": now,
+            }
+            for plan in plans
+        ]
+        statement = insert(_reminders).values(values)
+        statement = statement.on_conflict_do_update(
+            index_elements=_KEY,
+            set_={"state": ReminderState.PLANNED, "changed_at": statement.excluded.changed_at},
+            where=_r.state == ReminderState.WITHDRAWN,
+        )
+        return len(await self._run(statement.returning(_r.id)))
+
+    async def move(self, ids: Collection[str], state: ReminderState, now: datetime) -> None:
+        """Set the state of reminders that this transaction has locked."""
+        await self._run(update(_reminders).where(_r.id.in_(ids)).values(state=state, changed_at=now))
+
+    async def lapse(self, due_by: date, expired_before: date, now: datetime) -> int:
+        """Give up what is due for licences that expired before a day; gives the number."""
+        late = select(_r.id).where(
+            _r.state == ReminderState.PLANNED, _r.due_on <= due_by, _r.valid_until < expired_before
+        )
+        statement = update(_reminders).where(_r.id.in_(late.with_for_update(skip_locked=True)))
+        return len(await self._run(statement.values(state=ReminderState.LAPSED, changed_at=now).returning(_r.id)))
+
+    async def claim_digests(self, day: date, limit: int) -> list[str]:
+        """Take the day's digest of holders with something due, in one statement; gives the holders.
+
+        Another worker that claims at the same instant waits on the key and then finds it taken. All of them insert
+        in the order of the holders, so that they do not wait for each other in a circle.
+        """
+        had_one = exists().where(_d.holder_id == _r.holder_id, _d.day == day)
+        holders = (
+            select(_r.holder_id, literal(day, _d.day.type))
+            .where(_r.state == ReminderState.PLANNED, _r.due_on <= day, ~had_one)
+            .distinct()
+            .order_by(_r.holder_id)
+            .limit(limit)
+        )
+        statement = insert(_digests).from_select(["holder_id", "day"], holders).on_conflict_do_nothing()
+        return [row.holder_id for row in await self._run(statement.returning(_d.holder_id))]
+
+    async def release_digest(self, holder_id: str, day: date) -> None:
+        """Give back a digest that had nothing to say."""
+        await self._run(delete(_digests).where(_d.holder_id == holder_id, _d.day == day))
+
+    async def due(self, holder_ids: Collection[str], day: date) -> list[Reminder]:
+        """What is planned for holders up to a day, locked.
+
+        Holders of whom a licence is being changed at this instant are left out altogether, for a moment later.
+        """
+        statement = select(_r.id, _r.state, *_PLAN).where(
+            _r.holder_id.in_(holder_ids), _r.state == ReminderState.PLANNED, _r.due_on <= day
+        )
+        locked = await self._reminders(statement.order_by(_r.valid_until, _r.id).with_for_update(skip_locked=True))
+        taken = {reminder.id for reminder in locked}
+        busy = {r.plan.holder_id for r in await self._reminders(statement) if r.id not in taken}
+        return [reminder for reminder in locked if reminder.plan.holder_id not in busy]
+
+    async def queued(self, holder_ids: Collection[str], licence_ids: Collection[str]) -> list[Reminder]:
+        """What holders were already told about licences."""
+        statement = select(_r.id, _r.state, *_PLAN).where(
+            _r.holder_id.in_(holder_ids), _r.licence_id.in_(licence_ids), _r.state == ReminderState.QUEUED
+        )
+        return await self._reminders(statement)

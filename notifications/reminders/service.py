@@ -1,0 +1,118 @@
+"""Plan reminders as licences change; hand over what is due."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from notifications.models import Bilingual, LicenceChange
+from notifications.outbox.service import Outbox
+from notifications.ports import Clock, LicenceChanges, ReminderRules
+from notifications.reminders import planning, wording
+from notifications.reminders.models import FollowReport, QueueReport, Reminder, ReminderState
+from notifications.reminders.repository import ReminderRepository
+
+CONSUMER = "reminders"
+
+
+class ReminderService:
+    """Reminders of licences that come to their end.
+
+    Args:
+        clock: gives aware instants.
+        changes: the licence store's changes.
+        rules: stages and wording of the licence types.
+        outbox: delivers.
+        renew_at: where a holder renews, as the messages say it.
+    """
+
+    def __init__(
+        self, clock: Clock, changes: LicenceChanges, rules: ReminderRules, outbox: Outbox, renew_at: Bilingual
+    ) -> None:
+        self._clock = clock
+        self._changes = changes
+        self._rules = rules
+        self._outbox = outbox
+        self._renew_at = renew_at
+
+    async def follow(self, session: AsyncSession, limit: int = 100) -> FollowReport:
+        """Plan and withdraw according to the next `limit` licence changes.
+
+        After a change a licence has the reminders its present state asks for: those that still apply stay (sent
+        ones are not repeated when only the version grew), the others are withdrawn, together with their messages
+        that are not yet sent. A renewal withdraws its predecessor's.
+        """
+        changes = await self._changes.pull(session, CONSUMER, limit)
+        repository, planned, withdrawn = ReminderRepository(session), 0, 0
+        for change in changes:
+            if not await repository.advance(change.licence_id, change.licence_version):
+                continue
+            predecessor = change.replaces_licence_id
+            if predecessor is not None and predecessor != change.licence_id:
+                withdrawn += await self._withdraw(session, await repository.of_licence(predecessor))
+            more, less = await self._replan(session, change)
+            planned, withdrawn = planned + more, withdrawn + less
+        return FollowReport(len(changes), planned, withdrawn)
+
+    async def _replan(self, session: AsyncSession, change: LicenceChange) -> tuple[int, int]:
+        repository, now = ReminderRepository(session), self._clock.now()
+        plans = planning.plan(change, self._rules.stages(change.type_code), planning.today(now))
+        wanted = {plan.occasion for plan in plans}
+        standing = await repository.of_licence(change.licence_id)
+        withdrawn = await self._withdraw(session, [r for r in standing if r.plan.occasion not in wanted])
+        known = {reminder.plan.occasion for reminder in standing}
+        missing = [plan for plan in plans if plan.occasion not in known]
+        return (await repository.add(missing, now) if missing else 0), withdrawn
+
+    async def _withdraw(self, session: AsyncSession, obsolete: Sequence[Reminder]) -> int:
+        queued = [reminder.id for reminder in obsolete if reminder.state is ReminderState.QUEUED]
+        told = await self._outbox.withdraw(session, queued)
+        # A reminder that reached the holder on one channel stays queued, so that it is never announced again.
+        withdrawn = [reminder.id for reminder in obsolete if reminder.state is ReminderState.PLANNED]
+        withdrawn += [reminder_id for reminder_id in queued if reminder_id not in told]
+        if withdrawn:
+            await ReminderRepository(session).move(withdrawn, ReminderState.WITHDRAWN, self._clock.now())
+        return len(withdrawn)
+
+    async def queue_due(self, session: AsyncSession, limit: int = 100) -> QueueReport:
+        """Hand everything that is due at this moment to the outbox, for at most `limit` holders.
+
+        Level-triggered: what missed runs left behind is still due. A reminder is due from 09:00 in Shanghai on its
+        day, until its licence has been expired for `CATCH_UP_DAYS`. Of several stages of a licence only the latest
+        goes out. A holder gets one digest a day; what becomes due after it waits for the next one.
+        """
+        repository, now = ReminderRepository(session), self._clock.now()
+        day = planning.digest_day(now)
+        oldest = planning.today(now) - timedelta(days=planning.CATCH_UP_DAYS)
+        lapsed = await repository.lapse(day, oldest, now)
+        holder_ids = await repository.claim_digests(day, limit)
+        if not holder_ids:
+            return QueueReport(lapsed=lapsed)
+        due = await repository.due(holder_ids, day)
+        queued = await repository.queued(holder_ids, {reminder.plan.licence_id for reminder in due})
+        due_of, queued_of = _by_holder(due), _by_holder(queued)
+        sent: list[str] = []
+        for holder_id in holder_ids:
+            newest = planning.newest_of_each_licence(due_of[holder_id], queued_of[holder_id])
+            if newest:
+                await self._post(session, holder_id, day, newest)
+                sent += [reminder.id for reminder in newest]
+            else:
+                await repository.release_digest(holder_id, day)
+        overtaken = {reminder.id for reminder in due} - set(sent)
+        await repository.move(sent, ReminderState.QUEUED, now)
+        await repository.move(overtaken, ReminderState.OVERTAKEN, now)
+        return QueueReport(len(sent), len(overtaken), lapsed)
+
+    async def _post(self, session: AsyncSession, holder_id: str, day: date, reminders: list[Reminder]) -> None:
+        today = planning.today(self._clock.now())
+        entries = [wording.entry(r, self._rules.wording(r.plan.type_code), today) for r in reminders]
+        await self._outbox.post(session, wording.digest(holder_id, day, entries, self._renew_at))
+
+
+def _by_holder(reminders: list[Reminder]) -> defaultdict[str, list[Reminder]]:
+    grouped: defaultdict[str, list[Reminder]] = defaultdict(list)
+    for reminder in reminders:
+        grouped[reminder.plan.holder_id].append(reminder)
+    return grouped

@@ -1,0 +1,52 @@
+"""Planned reminders, which licences were followed how far, and which holders had their digest."""
+
+from datetime import date, datetime
+
+from sqlalchemy import DateTime, Index, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+
+class ReminderRow(SQLModel, table=True):
+    """One holder, one stage, one end of validity of one licence version: once."""
+
+    __tablename__ = "reminder"
+    __table_args__ = (
+        UniqueConstraint("licence_id", "licence_version", "valid_until", "stage", "holder_id"),
+        Index(
+            "ix_reminder_planned",
+            "due_on",
+            "holder_id",
+            postgresql_where=text("state = 'planned'"),
+            sqlite_where=text("state = 'planned'"),
+        ),
+    )
+
+    id: str = Field(primary_key=True)
+    licence_id: str
+    licence_version: int
+    type_code: str
+    valid_until: date
+    stage: str
+    due_on: date
+    holder_id: str = Field(index=True)
+    state: str
+    planned_at: datetime = Field(sa_type=DateTime(timezone=True))
+    changed_at: datetime = Field(sa_type=DateTime(timezone=True))
+
+
+class FollowedLicenceRow(SQLModel, table=True):
+    """The newest version seen of a licence; an older change that comes late is passed over."""
+
+    __tablename__ = "reminder_followed_licence"
+
+    licence_id: str = Field(primary_key=True)
+    licence_version: int
+
+
+class ReminderDigestRow(SQLModel, table=True):
+    """A holder's digest of one day. Whoever writes the row composes the digest."""
+
+    __tablename__ = "reminder_digest"
+
+    holder_id: str = Field(primary_key=True)
+    day: date = Field(primary_key=True)

@@ -1,0 +1,157 @@
+"""A small city: licence changes, rules and contacts in memory, and channels that a test steers."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+
+from sqlalchemy import event
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from notifications import (
+    Bilingual,
+    Contact,
+    DeliveryPolicy,
+    Inbox,
+    LicenceChange,
+    Outbox,
+    OutgoingMessage,
+    Receipt,
+    ReminderService,
+    Stage,
+    TickReport,
+    Wording,
+    tick,
+)
+from notifications.ports import Channel
+from tests.fakes import FakeClock
+from wallet_api.database import Database
+from wallet_api.protection import DataProtector
+
+TODAY = date(2026, 11, 23)  # the Shanghai day at which FakeClock starts, at 09:00
+SOON = TODAY + timedelta(days=30)
+STAGES = (Stage("P90D", 90), Stage("P30D", 30), Stage("P7D", 7))
+
+
+class FakeChanges:
+    """A log of changes; a consumer's cursor moves when the transaction commits. It takes no locks."""
+
+    def __init__(self) -> None:
+        self._log: list[LicenceChange] = []
+        self._cursors: dict[str, int] = {}
+
+    def write(self, *changes: LicenceChange) -> None:
+        self._log += changes
+
+    async def pull(self, session: AsyncSession, consumer: str, limit: int) -> Sequence[LicenceChange]:
+        start = self._cursors.get(consumer, 0)
+        changes = self._log[start : start + limit]
+
+        def commit(_session: object) -> None:
+            self._cursors[consumer] = max(self._cursors.get(consumer, 0), start + len(changes))
+
+        event.listen(session.sync_session, "after_commit", commit, once=True)
+        return changes
+
+
+class FakeRules:
+    def __init__(self) -> None:
+        self.by_type = {"food": STAGES, "driving": STAGES, "id": STAGES}
+        self.names = {
+            "food": Bilingual("食品经营许可证", "food business licence"),
+            "driving": Bilingual("机动车驾驶证", "driving licence"),
+        }
+
+    def stages(self, type_code: str) -> Sequence[Stage]:
+        return self.by_type.get(type_code, ())
+
+    def wording(self, type_code: str) -> Wording | None:
+        name = self.names.get(type_code)
+        if name is None:
+            return None
+        return Wording(
+            name,
+            Bilingual("请在有效期届满30日前申请延续。", "Apply for renewal at least 30 days before."),
+            Bilingual("行政许可法第五十条", "Administrative Licensing Law, art. 50"),
+        )
+
+
+class FakeContacts:
+    """Everybody has one device and a phone unless a test says otherwise."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Contact | None] = {}
+
+    async def find(self, session: AsyncSession, holder_id: str) -> Contact | None:
+        return self.known.get(holder_id, Contact(push_tokens=("device-1",), phone="13800138000"))
+
+
+class FakeChannel:
+    """Keeps what it was given. `failures` are raised one by one first, `dies` after the message has left."""
+
+    def __init__(self, name: str, *, delivered: bool = True) -> None:
+        self.name = name
+        self.delivered = delivered
+        self.failures: list[Exception] = []
+        self.always: Exception | None = None
+        self.dies: list[BaseException] = []
+        self.attempts: list[OutgoingMessage] = []
+        self.sent: list[OutgoingMessage] = []
+
+    async def send(self, message: OutgoingMessage, contact: Contact) -> Receipt:
+        self.attempts.append(message)
+        if self.failures:
+            raise self.failures.pop(0)
+        if self.always is not None:
+            raise self.always
+        self.sent.append(message)
+        if self.dies:
+            raise self.dies.pop(0)
+        return Receipt(self.delivered, provider_ref="ref")
+
+
+class City:
+    """Everything wired; `tick` is one run."""
+
+    def __init__(self, database: Database, clock: FakeClock, protector: DataProtector) -> None:
+        self.database = database
+        self.clock = clock
+        self.protector = protector
+        self.changes = FakeChanges()
+        self.rules = FakeRules()
+        self.contacts = FakeContacts()
+        self.inbox = Inbox(clock, protector, database)
+        self.push = FakeChannel("push")
+        self.sms = FakeChannel("sms")
+        self.configure(self.inbox, self.push, self.sms)
+
+    def configure(self, *channels: Channel, policy: DeliveryPolicy | None = None) -> None:
+        policy = policy or DeliveryPolicy()
+        self.outbox = Outbox(self.clock, self.protector, self.contacts, channels, policy)
+        renew_at = Bilingual("“一网通办”", "the one-stop portal")
+        self.reminders = ReminderService(self.clock, self.changes, self.rules, self.outbox, renew_at)
+
+    async def tick(self) -> TickReport:
+        return await tick(self.database, self.reminders, self.outbox)
+
+    async def queue(self) -> None:
+        """Everything of a run but the delivery."""
+        async with self.database.transaction() as session:
+            await self.reminders.follow(session)
+        async with self.database.transaction() as session:
+            await self.reminders.queue_due(session)
+
+    async def inbox_of(self, holder_id: str) -> list[str]:
+        async with self.database.snapshot() as session:
+            return [message.text for message in (await self.inbox.list(session, holder_id)).messages]
+
+    async def counts(self) -> dict[tuple[str, str], int]:
+        async with self.database.snapshot() as session:
+            return dict(await self.outbox.counts(session))
+
+
+FOOD = LicenceChange("licence-1", 1, "food", ("holder-1",), in_force=True, valid_until=SOON)
+
+
+def food(**different: object) -> LicenceChange:
+    """A food licence of holder-1 that ends in 30 days, with differences."""
+    return replace(FOOD, **different)  # type: ignore[arg-type]

@@ -1,0 +1,139 @@
+"""The inbox, and the file that stands in for push and SMS."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from notifications import ChannelUnavailable, Contact, NoAddress, NotificationsError, OutgoingMessage, Sink
+from tests.fakes import FakeClock
+from tests.notifications.fakes import City, food
+
+REACHABLE = Contact(push_tokens=("secret-token",), phone="13800138000")
+
+
+def message(key: str = "key-1", holder_id: str = "holder-1") -> OutgoingMessage:
+    return OutgoingMessage(key, holder_id, "test", "标题", f"正文 {key}")
+
+
+async def test_the_inbox_lists_newest_first_page_by_page(city: City) -> None:
+    for number in range(5):
+        await city.inbox.send(message(f"key-{number}"), REACHABLE)
+        city.clock.forward(seconds=number % 2)  # two arrive in the same instant
+    await city.inbox.send(message("other", holder_id="holder-2"), REACHABLE)
+    seen, cursor = [], None
+    async with city.database.snapshot() as session:
+        for _ in range(3):
+            page = await city.inbox.list(session, "holder-1", cursor, limit=2)
+            seen += [(one.received_at, one.id) for one in page.messages]
+            cursor = page.next_cursor
+    assert cursor is None
+    assert seen == sorted(seen, reverse=True)
+    assert sorted(key for _, key in seen) == [f"key-{number}" for number in range(5)]
+
+
+async def test_a_message_sent_twice_to_the_inbox_is_there_once(city: City) -> None:
+    for _ in range(2):
+        await city.inbox.send(message(), REACHABLE)
+    assert await city.inbox_of("holder-1") == ["正文 key-1"]
+
+
+async def test_the_first_reading_of_a_message_counts(city: City) -> None:
+    await city.inbox.send(message(), REACHABLE)
+    read_at = city.clock.now()
+    for _ in range(2):
+        async with city.database.transaction() as session:
+            await city.inbox.mark_read(session, "holder-1", "key-1")
+            page = await city.inbox.list(session, "holder-1")
+        assert page.messages[0].read_at == read_at
+        city.clock.forward(hours=1)
+
+
+async def test_another_holders_message_is_not_found(city: City) -> None:
+    await city.inbox.send(message(), REACHABLE)
+    async with city.database.transaction() as session:
+        with pytest.raises(NotificationsError) as refused:
+            await city.inbox.mark_read(session, "holder-2", "key-1")
+        assert refused.value.code == "message_not_found"
+        with pytest.raises(NotificationsError) as refused:
+            await city.inbox.list(session, "holder-2", cursor="key-1")
+        assert refused.value.code == "cursor_unknown"
+        assert (await city.inbox.list(session, "holder-1")).messages[0].read_at is None
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(limit=st.integers())
+def test_any_limit_gives_a_page(city: City, runner: asyncio.Runner, limit: int) -> None:
+    async def pages() -> int:
+        await city.inbox.send(message("a"), REACHABLE)
+        await city.inbox.send(message("b"), REACHABLE)
+        async with city.database.snapshot() as session:
+            return len((await city.inbox.list(session, "holder-1", limit=limit)).messages)
+
+    assert runner.run(pages()) == (1 if limit < 2 else 2)
+
+
+@pytest.mark.parametrize("name", ["push", "sms"])
+async def test_the_sink_writes_a_line_without_address(name: str, tmp_path: Path, clock: FakeClock) -> None:
+    path = tmp_path / "sent.jsonl"
+    receipt = await Sink(name, path, clock).send(message(), REACHABLE)  # type: ignore[arg-type]
+    assert receipt.delivered
+    assert json.loads(path.read_text()) == {
+        "time": "2026-11-23T01:00:00+00:00",
+        "channel": name,
+        "idempotency_key": "key-1",
+        "holder_id": "holder-1",
+        "title": "标题",
+        "text": "正文 key-1",
+    }
+    assert path.stat().st_mode & 0o077 == 0
+
+
+async def test_lines_written_at_once_stay_whole(tmp_path: Path, clock: FakeClock) -> None:
+    path = tmp_path / "sent.jsonl"
+    sinks = Sink("push", path, clock), Sink("sms", path, clock)
+    await asyncio.gather(*(sink.send(message(f"key-{n}"), REACHABLE) for n in range(50) for sink in sinks))
+    keys = [json.loads(line)["idempotency_key"] for line in path.read_text().splitlines()]
+    assert sorted(keys) == sorted([f"key-{n}" for n in range(50)] * 2)
+
+
+async def test_the_sink_refuses_whom_the_real_channel_could_not_reach(tmp_path: Path, clock: FakeClock) -> None:
+    path = tmp_path / "sent.jsonl"
+    with pytest.raises(NoAddress) as refused:
+        await Sink("push", path, clock).send(message(), Contact(phone="13800138000"))
+    assert refused.value.code == "no_push_token"
+    with pytest.raises(NoAddress) as refused:
+        await Sink("sms", path, clock).send(message(), Contact(push_tokens=("token",)))
+    assert refused.value.code == "no_phone"
+    assert not path.exists()
+
+
+async def test_a_sink_that_cannot_be_written_is_unavailable(tmp_path: Path, clock: FakeClock) -> None:
+    with pytest.raises(ChannelUnavailable):
+        await Sink("push", tmp_path / "missing" / "sent.jsonl", clock).send(message(), REACHABLE)
+
+
+async def test_without_receipts_the_sink_shows_the_fall_back_to_sms(city: City, tmp_path: Path) -> None:
+    path = tmp_path / "sent.jsonl"
+    push = Sink("push", path, city.clock, receipts=False)
+    city.configure(city.inbox, push, Sink("sms", path, city.clock))
+    city.changes.write(food())
+    await city.tick()
+    city.clock.forward(minutes=10)
+    await city.tick()
+    assert [json.loads(line)["channel"] for line in path.read_text().splitlines()] == ["push", "sms"]
+    assert "13800138000" not in path.read_text()
+
+
+@given(st.none() | st.floats())
+def test_an_absurd_retry_after_is_no_retry_after(retry_after_s: float | None) -> None:
+    kept = ChannelUnavailable("c", "d", retry_after_s=retry_after_s).retry_after_s
+    assert kept is None or (kept == retry_after_s and 0 < kept < float("inf"))
+
+
+def test_neither_address_nor_text_shows_in_a_repr() -> None:
+    shown = repr(REACHABLE) + repr(message())
+    assert not any(secret in shown for secret in ("secret-token", "13800138000", "正文", "标题"))
