@@ -22,9 +22,7 @@ class TickReport:
     retried: int = 0
 
 
-async def tick(
-    uow: UnitOfWork, reminders: ReminderService, outbox: Outbox, *, max_messages: int = 1000
-) -> TickReport:
+async def tick(uow: UnitOfWork, reminders: ReminderService, outbox: Outbox, *, max_messages: int = 1000) -> TickReport:
     """Follow the licence changes, queue what is due, deliver what waits.
 
     Safe to run at any time, as often as wanted, in several processes at once, and to be killed half-way: a second

@@ -19,12 +19,14 @@ from credentials.keys import (
 from credentials.registry import Intake, Registry
 from credentials.registry.ports import Clock
 from credentials.status import StatusService
+from notifications import DeliveryPolicy, Inbox, Outbox, ReminderService, Sink, TickReport, tick
 from presentation.shows import Shows
 from wallet_api.clock import SystemClock
 from wallet_api.database import Database
 from wallet_api.deployment_secrets import Secrets
 from wallet_api.key_ring import LiveKeyRing
 from wallet_api.oauth import AuthorizationServer, OneTimeValues
+from wallet_api.reminding import RENEWED_AT, HolderContacts, PackRules, StoredChanges
 from wallet_api.settings import Settings
 from wallet_api.showable import StoredLicences
 
@@ -49,6 +51,9 @@ class Platform:
     shows: Shows
     one_time: OneTimeValues
     oauth: AuthorizationServer
+    inbox: Inbox
+    outbox: Outbox
+    reminders: ReminderService
 
     @classmethod
     def of(cls, settings: Settings, *, clock: Clock | None = None, database: Database | None = None) -> Self:
@@ -78,6 +83,15 @@ class Platform:
             public_url=settings.public_url,
             nonce_key=secrets.nonce_key,
         )
+        inbox = Inbox(clock, secrets.protector, database)
+        sink = settings.data_dir / "sink.ndjson"
+        outbox = Outbox(
+            clock,
+            secrets.protector,
+            HolderContacts(registry),
+            [inbox, Sink("push", sink, clock), Sink("sms", sink, clock)],
+            DeliveryPolicy(sms_after_s=settings.push_wait_s),
+        )
         licences = StoredLicences(registry, issuance, catalogue, clock)
         return cls(
             settings=settings,
@@ -94,6 +108,9 @@ class Platform:
             shows=Shows(licences, lambda: key_ring.signer(KeyPurpose.PASS), clock),
             one_time=one_time,
             oauth=AuthorizationServer(database, issuance, one_time, clock, settings.public_url),
+            inbox=inbox,
+            outbox=outbox,
+            reminders=ReminderService(clock, StoredChanges(registry), PackRules(catalogue), outbox, RENEWED_AT),
         )
 
     async def start(self) -> None:
@@ -119,6 +136,10 @@ class Platform:
         """Sign the status lists that changed or grow old."""
         async with self.database.transaction() as session:
             await self.status.publish(session, self.key_ring.signer(KeyPurpose.STATUS))
+
+    async def remind(self) -> TickReport:
+        """Plan reminders for what changed, queue what is due, deliver what waits."""
+        return await tick(self.database, self.reminders, self.outbox)
 
     def _wanted_keys(self) -> Sequence[KeyRequest]:
         issued: dict[Authority, list[str]] = {}

@@ -1,4 +1,4 @@
-"""Work that no request waits for. Every tick is safe to run in several processes at once: claims are in the database."""
+"""Work that no request waits for. Ticks are safe to run in several processes at once: claims are in the database."""
 
 from collections.abc import Awaitable, Callable
 
@@ -11,6 +11,7 @@ from wallet_api.wiring import Platform
 
 STATUS_EVERY_S = 2  # a revocation is visible within five seconds
 TRUST_EVERY_S = 60
+REMIND_EVERY_S = 60
 PRUNE_EVERY_S = 600
 
 _log = structlog.get_logger()
@@ -22,6 +23,7 @@ def scheduler(platform: Platform) -> AsyncIOScheduler:
     jobs: list[tuple[str, Callable[[], Awaitable[object]], int]] = [
         ("publish_status", platform.publish_status, STATUS_EVERY_S),
         ("publish_trust", platform.publish_trust, TRUST_EVERY_S),
+        ("remind", platform.remind, REMIND_EVERY_S),
         ("prune", lambda: prune(platform), PRUNE_EVERY_S),
     ]
     for name, tick, every_s in jobs:

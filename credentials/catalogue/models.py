@@ -37,9 +37,7 @@ COMMON_CLAIMS: Final = (
     CommonClaim("issuing_authority_name", LocalisedText("发证机关", "Issuing authority")),
     CommonClaim("certificate_identifier", LocalisedText("证照标识", "Licence identifier")),
     CommonClaim("issued_on", LocalisedText("发证日期", "Date of issue")),  # YYYY-MM-DD
-    CommonClaim(
-        "valid_until", LocalisedText("有效期至", "Valid until")
-    ),  # YYYY-MM-DD, the last day; null: long-term
+    CommonClaim("valid_until", LocalisedText("有效期至", "Valid until")),  # YYYY-MM-DD, the last day; null: long-term
 )
 
 

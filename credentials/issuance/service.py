@@ -8,7 +8,7 @@ from datetime import UTC, datetime, time, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from credentials.catalogue import Catalogue, LicenceType
+from credentials.catalogue import Catalogue
 from credentials.issuance import repository
 from credentials.issuance.errors import CredentialRequestRefused, GrantRefused, NotIssuable, OfferUnknown
 from credentials.issuance.formats.c_nonce import make_nonce
@@ -239,9 +239,7 @@ class Issuance:
         )
         return references
 
-    async def was_issued_to(
-        self, session: AsyncSession, licence_id: str, holder_id: str, key_thumbprint: str
-    ) -> bool:
+    async def was_issued_to(self, session: AsyncSession, licence_id: str, holder_id: str, key_thumbprint: str) -> bool:
         """Whether an unexpired credential of the licence was issued to this key of this holder."""
         return await repository.credential_for_key(
             session, licence_id, holder_id, key_thumbprint, TYP, self._clock.now()

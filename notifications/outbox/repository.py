@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import delete, exists, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications.outbox.models import Claimed, Draft, MessageState, Outcome
 from notifications.outbox.tables import OutboxEntryRow, OutboxMessageRow

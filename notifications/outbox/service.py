@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import SystemRandom
 
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications.errors import ChannelRefused, ChannelUnavailable, NoAddress, NotificationsError
 from notifications.models import Contact, OutgoingMessage

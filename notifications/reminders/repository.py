@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import delete, exists, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications.reminders.models import Plan, Reminder, ReminderState
 from notifications.reminders.tables import FollowedLicenceRow, ReminderDigestRow, ReminderRow

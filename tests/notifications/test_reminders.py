@@ -134,9 +134,7 @@ async def test_renewal_withdraws_the_old_reminders_and_plans_new_ones(city: City
 async def test_a_successor_withdraws_its_predecessors_reminders(city: City) -> None:
     city.changes.write(food(valid_until=SOON + timedelta(days=2)))
     await city.tick()
-    successor = food(
-        licence_id="licence-2", valid_until=SOON + timedelta(days=700), replaces_licence_id="licence-1"
-    )
+    successor = food(licence_id="licence-2", valid_until=SOON + timedelta(days=700), replaces_licence_id="licence-1")
     city.changes.write(successor)
     assert await city.tick() == TickReport(planned=3, withdrawn=2)
     city.clock.forward(days=60)

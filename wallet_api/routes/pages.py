@@ -1,13 +1,78 @@
 """Pages for people: the start page, and where a live code's link leads."""
 
+from datetime import date
 from importlib import resources
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
+from jinja2 import Environment, FunctionLoader, select_autoescape
 
 from credentials.catalogue import face_values, render_face
-from credentials.registry import SHANGHAI
 from wallet_api.dependencies import AppPlatform
 from wallet_api.sample import City
+from wallet_api.tour import cast, steps
+
+_WEB = resources.files("wallet_api") / "web"
+_POLICY = "default-src 'self'; style-src 'self'; script-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+_pages = Environment(
+    loader=FunctionLoader(lambda name: (_WEB / name).read_text("utf-8")),
+    autoescape=select_autoescape(),
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 
 router = APIRouter(include_in_schema=False)
+
+
+@router.get("/")
+async def start_page(platform: AppPlatform) -> HTMLResponse:
+    """What runs here, and in the embedded mode the six steps as commands."""
+    settings = platform.settings
+    actors = await cast(platform) if settings.deployment == "embedded" else None
+    return _page(
+        "start.html",
+        embedded=settings.deployment == "embedded",
+        base=settings.url_path,
+        types=platform.catalogue.types(),
+        steps=steps(actors, settings.public_url, str(settings.data_dir)) if actors else (),
+    )
+
+
+@router.get("/v")
+async def live_code_page(platform: AppPlatform) -> HTMLResponse:
+    """Where a phone camera lands that read a live code. It says what the code needs; it never says valid."""
+    return _page("live_code.html", base=platform.settings.url_path)
+
+
+@router.get("/types/{code}/{version}/specimen.svg")
+async def specimen(code: str, version: int, platform: AppPlatform) -> Response:
+    """A type's face filled with a made-up licence."""
+    kind = platform.catalogue.get(code, version)
+    city = City(platform.catalogue, seed=0, today=date(2026, 1, 1))
+    rows = city.rows(8)
+    row = next(row for row in rows if row["certificate_type_code"] == kind.certificate_type_code)
+    authorities = {body.code: body.name.zh for body in kind.issuing_authorities}
+    claims = {
+        "holder_name": row["certificate_holders"][0]["certificate_holder_name"],
+        "certificate_number": row["certificate_number"],
+        "certificate_identifier": "样本 SPECIMEN",
+        "issuing_authority_name": authorities[row["certificate_issuing_authority_code"]],
+        "issued_on": row["certificate_issued_date"],
+        "valid_until": row["certificate_validate_end"],
+        **row["business_information"],
+    }
+    return Response(render_face(kind, face_values(kind, claims)), media_type="image/svg+xml")
+
+
+@router.get("/assets/{name}")
+async def asset(name: str) -> Response:
+    """Style and script of the pages."""
+    kinds = {"pages.css": "text/css", "pages.js": "text/javascript"}
+    if name not in kinds:
+        return Response(status_code=404)
+    return Response((_WEB / name).read_bytes(), media_type=kinds[name])
+
+
+def _page(name: str, **values: object) -> HTMLResponse:
+    headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-store"}
+    return HTMLResponse(_pages.get_template(name).render(values), headers=headers)

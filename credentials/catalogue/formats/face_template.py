@@ -46,9 +46,7 @@ _LOCAL_URL = re.compile(r"url\(#[A-Za-z][A-Za-z0-9_-]*\)")
 _NUMBER = re.compile(r"[0-9]{1,4}(\.[0-9]{1,3})?")
 
 
-def read_face(
-    svg: bytes, *, file: str, known: Collection[str], needed: Collection[str]
-) -> tuple[TextBox | None, ...]:
+def read_face(svg: bytes, *, file: str, known: Collection[str], needed: Collection[str]) -> tuple[TextBox | None, ...]:
     """Check a face template and give the box of each placeholder, in the order of the document.
 
     Args:

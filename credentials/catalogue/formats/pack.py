@@ -149,9 +149,7 @@ def _code_types(field: Field, category: HolderCategory) -> tuple[HolderCodeType,
     kinds: list[HolderCodeType] = []
     for element in field.elements(1, len(HolderCodeType)):
         kind = element.choice(HolderCodeType)
-        if category is not HolderCategory.EITHER and kind.of_organisation != (
-            category is HolderCategory.ORGANISATION
-        ):
+        if category is not HolderCategory.EITHER and kind.of_organisation != (category is HolderCategory.ORGANISATION):
             raise element.refused("pack_field_not_allowed", f"is not a code of a holder of category {category}")
         kinds.append(kind)
     return field.distinct(kinds, lambda kind: kind, "this code type")

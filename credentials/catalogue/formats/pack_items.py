@@ -50,9 +50,7 @@ def read_items(field: Field) -> tuple[DataItem, ...]:
     if len(keyed) > MAX_FACE_KEYS:
         raise field.refused("pack_field_not_allowed", f"a pass has room for {MAX_FACE_KEYS} items with a face_key")
     field.distinct(items, lambda item: item.name, "this item's name")
-    return field.distinct(
-        items, lambda item: item.name if item.face_key is None else item.face_key, "this face_key"
-    )
+    return field.distinct(items, lambda item: item.name if item.face_key is None else item.face_key, "this face_key")
 
 
 def _item(field: Field) -> DataItem:

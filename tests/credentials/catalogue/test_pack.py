@@ -295,9 +295,7 @@ def test_any_text_is_a_type_or_a_pack_error(text: str) -> None:
 def test_a_pack_with_a_hole_is_a_type_or_a_pack_error(data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(PACK)))
     end = data.draw(st.integers(start, min(len(PACK), start + 40)))
-    _read(
-        (PACK[:start] + data.draw(YAML_WORDS | st.text(max_size=3)) + PACK[end:]).encode("utf-8", "surrogatepass")
-    )
+    _read((PACK[:start] + data.draw(YAML_WORDS | st.text(max_size=3)) + PACK[end:]).encode("utf-8", "surrogatepass"))
 
 
 @settings(max_examples=100)

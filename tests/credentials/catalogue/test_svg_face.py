@@ -33,9 +33,7 @@ def lines(svg: str, place: int = 0) -> list[str]:
 
 
 def test_values_stand_where_their_svg_id_stands() -> None:
-    svg = render_face(
-        DOG, {"holder_name": "张三丰", "certificate_number": "D-1", "issuing_authority_name": "市公安局"}
-    )
+    svg = render_face(DOG, {"holder_name": "张三丰", "certificate_number": "D-1", "issuing_authority_name": "市公安局"})
     assert lines(svg) == ["张三丰"]
     assert "D-1 / 市公安局" in svg
 
@@ -106,9 +104,7 @@ def test_a_hostile_value_stays_text(kind: Any, name: str) -> None:
 @given(st.sampled_from(KINDS), st.data())
 def test_any_value_stays_text(kind: Any, data: st.DataObject) -> None:
     names = st.sampled_from(PLACEHOLDER.findall(kind.face.svg.decode()))
-    pieces = (
-        st.text(max_size=20) | st.sampled_from(list(HOSTILE.values())[:6]) | st.text("{}<>&;'\"]/!-a", max_size=30)
-    )
+    pieces = st.text(max_size=20) | st.sampled_from(list(HOSTILE.values())[:6]) | st.text("{}<>&;'\"]/!-a", max_size=30)
     svg = render_face(kind, data.draw(st.dictionaries(names, pieces, max_size=6)))
     assert structure(svg) == structure(render_face(kind, {}))
     svg.encode("utf-8")

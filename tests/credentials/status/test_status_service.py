@@ -68,9 +68,7 @@ async def test_fifty_tasks_at_once_never_get_the_same_index(database: Database, 
 
 
 @pytest.mark.parametrize("database", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True)
-async def test_transactions_that_overlap_take_from_different_lists(
-    database: Database, statuses: StatusService
-) -> None:
+async def test_transactions_that_overlap_take_from_different_lists(database: Database, statuses: StatusService) -> None:
     await published(database, statuses)
     async with database.transaction() as one, database.transaction() as other:
         (first,) = await statuses.allocate(one, 1)
@@ -78,9 +76,7 @@ async def test_transactions_that_overlap_take_from_different_lists(
     assert {first.uri, second.uri} == {f"{URL}/s/1", f"{URL}/s/2"}
 
 
-async def test_the_indexes_of_a_batch_say_nothing_of_each_other(
-    database: Database, statuses: StatusService
-) -> None:
+async def test_the_indexes_of_a_batch_say_nothing_of_each_other(database: Database, statuses: StatusService) -> None:
     batch = await allocated(database, statuses, 100)
     assert len({reference.uri for reference in batch}) == 1
     steps = [after.idx - before.idx for before, after in pairwise(batch)]
@@ -277,9 +273,7 @@ async def test_a_token_is_renewed_long_before_it_ends(
     assert await published(database, statuses) == (1, 2)
 
 
-async def test_a_token_says_what_readers_check(
-    database: Database, statuses: StatusService, clock: FakeClock
-) -> None:
+async def test_a_token_says_what_readers_check(database: Database, statuses: StatusService, clock: FakeClock) -> None:
     (reference,) = await allocated(database, statuses, 1)
     await published(database, statuses)
     async with database.snapshot() as session:
@@ -363,9 +357,7 @@ async def test_a_moved_platform_still_publishes_its_old_lists_under_their_old_ad
 
 
 @pytest.mark.parametrize("list_id", [0, -1, 3, 2**31, 2**80])
-async def test_a_list_that_does_not_exist_is_unknown(
-    database: Database, statuses: StatusService, list_id: int
-) -> None:
+async def test_a_list_that_does_not_exist_is_unknown(database: Database, statuses: StatusService, list_id: int) -> None:
     await published(database, statuses)
     async with database.snapshot() as session:
         with pytest.raises(UnknownStatusList):

@@ -1,0 +1,35 @@
+"""`liangzheng`: run the platform, bring licences in, and try it as a holder or a department."""
+
+import sys
+
+import typer
+from pydantic import ValidationError
+
+from wallet_api.cli import department, holder, operate, store
+from wallet_api.cli.console import errors
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+app.command()(operate.serve)
+app.command()(operate.run)
+app.command()(operate.migrate)
+app.command()(operate.worker)
+app.command()(operate.remind)
+app.command()(operate.inbox)
+app.command()(operate.demo)
+app.command()(store.sample)
+app.command("import")(store.import_file)
+app.command()(store.licences)
+app.command()(store.offer)
+app.add_typer(holder.app, name="holder")
+app.add_typer(department.app, name="department")
+
+
+def main() -> None:
+    """Run a command; what is foreseen ends with one line on standard error and exit code 1."""
+    try:
+        app()
+    except ValidationError as error:
+        for one in error.errors():
+            setting = ".".join(str(part) for part in one["loc"]).upper()
+            errors.print(f"[red]settings:[/] {setting + ': ' if setting else ''}{one['msg']}", highlight=False)
+        sys.exit(2)

@@ -1,0 +1,129 @@
+"""Try the platform as a department's system would use it, over its public interface."""
+
+import os
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from credentials.keys.formats.jwk import PublicJwk
+from wallet_api.cli.console import console, explain, fail, opened, run
+from wallet_api.clock import SystemClock
+from wallet_api.oauth import OAuthError
+from wallet_api.reference.department import DepartmentClient
+from wallet_api.settings import Settings
+from wallet_api.tour import DEMO_CLIENT
+from wallet_api.wiring import Platform
+
+app = typer.Typer(no_args_is_help=True, help=__doc__)
+
+ClientId = Annotated[str, typer.Option("--client", help="The client id of the department's system.")]
+Identifier = Annotated[str, typer.Argument(help="GB/T 36904 identifier, 1.2.156.3005.2.…")]
+Reason = Annotated[str, typer.Option(help="Kept sealed with the event.")]
+
+
+@app.command()
+def register(
+    client_id: Annotated[str, typer.Argument(help="1 to 64 of a-z 0-9 . _ -")],
+    authority: Annotated[list[str], typer.Option(help="统一社会信用代码 it issues for; may be repeated.")],
+    name: Annotated[str, typer.Option(help="For people.")] = "",
+) -> None:
+    """Register a department's system with a new key pair; the private key is written to DATA_DIR/clients."""
+    try:
+        run(_register(client_id, name or client_id, authority))
+    except OAuthError as error:
+        fail(error.description)
+
+
+@app.command()
+def revoke(identifier: Identifier, reason: Reason = "依法吊销", client: ClientId = DEMO_CLIENT) -> None:
+    """Revoke (吊销) a licence: operate_type 05, cert_state 07."""
+    _step(client, identifier, "05", cert_state="07", reason=reason)
+
+
+@app.command()
+def suspend(identifier: Identifier, reason: Reason = "依法暂扣", client: ClientId = DEMO_CLIENT) -> None:
+    """Suspend (暂扣) a licence: operate_type 03."""
+    _step(client, identifier, "03", reason=reason)
+
+
+@app.command()
+def resume(identifier: Identifier, reason: Reason = "发还", client: ClientId = DEMO_CLIENT) -> None:
+    """Give a suspended licence back (暂扣发还): operate_type 06."""
+    _step(client, identifier, "06", reason=reason)
+
+
+@app.command()
+def renew(
+    identifier: Identifier,
+    until: Annotated[str, typer.Option(help="The new last day, YYYY-MM-DD.")],
+    client: ClientId = DEMO_CLIENT,
+) -> None:
+    """Renew (延续) a licence: operate_type 02, valid from today."""
+    try:
+        date.fromisoformat(until)
+    except ValueError:
+        fail("--until is a day as YYYY-MM-DD")
+    settings, clock = Settings(), SystemClock()
+    today = clock.now().date().isoformat()
+    with httpx.Client(timeout=10) as http:
+        try:
+            _client(http, settings, client).renew(identifier, today, until)
+        except httpx.HTTPError as error:
+            explain(error, settings.public_url)
+    console.print(f"[green]✓[/] renewed until {until}; the version before it has lapsed")
+
+
+def _step(client: str, identifier: str, operate_type: str, **members: str) -> None:
+    settings = Settings()
+    with httpx.Client(timeout=10) as http:
+        try:
+            outcome = _client(http, settings, client).take_step(identifier, operate_type, **members)
+        except httpx.HTTPError as error:
+            explain(error, settings.public_url)
+    console.print(f"[green]✓[/] {outcome['outcome']}; the status list follows within five seconds")
+
+
+def _client(http: httpx.Client, settings: Settings, client_id: str) -> DepartmentClient:
+    key_file = _key_file(settings, client_id)
+    if not key_file.exists():
+        fail(f"no key for {client_id} in {key_file.parent}; register it with: liangzheng department register")
+    return DepartmentClient(http, settings.public_url, client_id, key_file, SystemClock())
+
+
+def _key_file(settings: Settings, client_id: str) -> Path:
+    return settings.data_dir / "clients" / f"{client_id}.pem"
+
+
+async def _register(client_id: str, name: str, authorities: list[str]) -> None:
+    async with opened() as platform:
+        known = {body.code for kind in platform.catalogue.types() for body in kind.issuing_authorities}
+        for code in authorities:
+            if code not in known:
+                fail(f"no type pack names {code} as an issuing authority")
+        key_file = await register_client(platform, client_id, name, authorities)
+    console.print(f"[green]✓[/] {client_id} is registered; its private key is in {key_file}")
+
+
+async def register_client(platform: Platform, client_id: str, name: str, authorities: list[str]) -> Path:
+    """Register a client under a new key, and keep the private key in a file of the owner's only.
+
+    Raises:
+        OAuthError: the id is out of form.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    async with platform.database.transaction() as session:
+        jwk = PublicJwk.from_key(key.public_key())
+        await platform.oauth.register_client(session, client_id, name, authorities, jwk)
+    key_file = _key_file(platform.settings, client_id)
+    key_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    draft = key_file.with_suffix(".draft")
+    with os.fdopen(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
+        file.write(pem)
+    draft.rename(key_file)
+    return key_file

@@ -1,0 +1,131 @@
+"""Bringing licences in, looking them up, and offering them."""
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from credentials.catalogue import Catalogue
+from credentials.registry import SHANGHAI, BatchReport, IntakeSource
+from credentials.registry.formats.gbt36903 import MAX_ROW_BYTES
+from wallet_api.cli.console import console, fail, opened, run
+from wallet_api.clock import SystemClock
+from wallet_api.offers import offer_links
+from wallet_api.sample import City
+from wallet_api.tour import DEMO_CLIENT
+
+REJECTIONS_SHOWN = 20
+
+
+def sample(
+    rows: Annotated[int, typer.Option(min=1, max=10_000_000, help="Good rows.")] = 300,
+    wrong: Annotated[int, typer.Option(min=0, max=1_000_000, help="Rows that must be refused.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed and day give the same rows.")] = 1,
+    out: Annotated[Path, typer.Option(help="The NDJSON file to write.")] = Path("data/sample.ndjson"),
+) -> None:
+    """Write a made-up department's file: driving, food business and business licences."""
+    city = City(Catalogue.default(), seed, SystemClock().now().astimezone(SHANGHAI).date())
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.open("w", encoding="utf-8") as file:
+        for row in city.rows(rows, wrong=wrong):
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    console.print(f"[green]✓[/] {rows} good and {wrong} wrong rows in {out}")
+
+
+def import_file(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="NDJSON, one row a line.")],
+    source: Annotated[str, typer.Option(help="The sending system: the department's client id.")] = DEMO_CLIENT,
+) -> None:
+    """Take a department's file into the store, row by row: accepted, unchanged, or refused with a reason."""
+    if len(source) > 64:
+        fail("--source has at most 64 characters")
+    report = run(import_licences(file, source))
+    console.print(
+        f"[green]✓[/] accepted {report.accepted}, unchanged {report.unchanged}, "
+        f"[{'yellow' if report.rejected else 'default'}]rejected {report.rejected}[/], flagged {report.flagged} "
+        f"(batch {report.id})"
+    )
+    if report.rejections:
+        table = Table("line", "code", "field", "reason")
+        for no in report.rejections[:REJECTIONS_SHOWN]:
+            table.add_row(str(no.line), no.code, no.field, no.detail)
+        console.print(table)
+        if report.rejected > REJECTIONS_SHOWN:
+            console.print(f"… and {report.rejected - REJECTIONS_SHOWN} more")
+
+
+def licences(
+    type_code: Annotated[str | None, typer.Option("--type", help="For example driving-licence.")] = None,
+    ending_within: Annotated[int | None, typer.Option(min=0, help="Days.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200)] = 10,
+) -> None:
+    """List licences in force, the one that ends first first. Names and numbers stay sealed."""
+    run(_licences(type_code, ending_within, limit))
+
+
+def offer(
+    identifier: Annotated[str, typer.Argument(help="GB/T 36904 identifier, 1.2.156.3005.2.…")],
+    tx_code: Annotated[bool, typer.Option(help="Ask the holder for a transaction code.")] = True,
+    plain: Annotated[bool, typer.Option(help="Print only what `liangzheng holder get` takes.")] = False,
+) -> None:
+    """Offer a licence to its first holder's wallet (OpenID4VCI, pre-authorized code)."""
+    link, code = run(_offer(identifier, tx_code))
+    if plain:
+        typer.echo(f"{link} --tx-code {code}" if code else link)
+        return
+    console.print(f"[green]✓[/] offer, good for 30 minutes and for one wallet:\n{link}", soft_wrap=True)
+    if code:
+        console.print(f"transaction code, for the holder only: [bold]{code}[/]")
+
+
+async def import_licences(file: Path, source: str) -> BatchReport:
+    """Take a file in with a progress bar by bytes."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    async with opened() as platform:
+        with file.open("rb") as raw, Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task("importing", total=os.fstat(raw.fileno()).st_size)
+            return await platform.intake.take_all(
+                platform.database,
+                IntakeSource(source, None),
+                _lines(raw),
+                lambda _rows: bar.update(task, completed=raw.tell()),
+            )
+
+
+def _lines(raw: BinaryIO) -> Iterator[bytes]:
+    """Lines, none longer than a row may be by more than one byte: a file without line ends does not fill memory."""
+    while line := raw.readline(MAX_ROW_BYTES + 2):
+        if not line.endswith(b"\n") and len(line) == MAX_ROW_BYTES + 2:
+            while (rest := raw.readline(MAX_ROW_BYTES)) and not rest.endswith(b"\n"):
+                pass
+        yield line
+
+
+async def _licences(type_code: str | None, ending_within: int | None, limit: int) -> None:
+    async with opened() as platform:
+        today = platform.clock.now().astimezone(SHANGHAI).date()
+        until = None if ending_within is None else today + timedelta(days=ending_within)
+        async with platform.database.snapshot() as session:
+            found = await platform.registry.valid_licences(
+                session, type_code=type_code, last_day_from=today, last_day_until=until, limit=limit
+            )
+            total = await platform.registry.count(session)
+    table = Table("identifier", "type", "version", "last day")
+    for licence in found:
+        last = licence.valid_until.isoformat() if licence.valid_until else "long-term"
+        table.add_row(licence.identifier, licence.type_code, str(licence.version), last)
+    console.print(table, soft_wrap=True)
+    console.print(f"{len(found)} shown of {total} licence records")
+
+
+async def _offer(identifier: str, tx_code: bool) -> tuple[str, str | None]:
+    async with opened() as platform, platform.database.transaction() as session:
+        licence = await platform.registry.by_identifier(session, identifier)
+        made = await platform.issuance.offer_licence(session, licence.id, with_tx_code=tx_code)
+    return offer_links(made, platform.settings.public_url)["deep_link"], made.tx_code

@@ -1,0 +1,107 @@
+"""What `notifications` needs of the store: what changed, what the type packs say, where holders are reached."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from credentials.catalogue import Catalogue, UnknownType
+from credentials.catalogue.models import LeadTime, LeadUnit, RenewalWindow
+from credentials.registry import CertState, Registry, UnknownHolder
+from notifications import Bilingual, Contact, LicenceChange, Stage, Wording
+
+RENEWED_AT = Bilingual("“一网通办”", "the city's one-stop portal")
+
+_UNITS = {
+    LeadUnit.DAYS: Bilingual("日", "days"),
+    LeadUnit.WORKING_DAYS: Bilingual("个工作日", "working days"),
+    LeadUnit.MONTHS: Bilingual("个月", "months"),
+}
+
+
+class StoredChanges:
+    """`notifications.ports.LicenceChanges` over the registry's event feed."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    async def pull(self, session: AsyncSession, consumer: str, limit: int) -> Sequence[LicenceChange]:
+        """What changed since the last call, each as the licence stands now."""
+        events = await self._registry.pull_events(session, consumer, limit)
+        changes = []
+        for licence_id in dict.fromkeys(event.licence_id for event in events):
+            licence = await self._registry.licence(session, licence_id)
+            changes.append(
+                LicenceChange(
+                    licence_id=licence.id,
+                    licence_version=licence.version,
+                    type_code=licence.type_code,
+                    holder_ids=licence.holder_ids,
+                    in_force=licence.state is CertState.VALID,
+                    valid_until=licence.valid_until,
+                    replaces_licence_id=licence.predecessor_id,
+                )
+            )
+        return changes
+
+
+class PackRules:
+    """`notifications.ports.ReminderRules` over the type packs."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    def stages(self, type_code: str) -> Sequence[Stage]:
+        """The pack's reminder stages."""
+        try:
+            kind = self._catalogue.get(type_code)
+        except UnknownType:
+            return ()
+        return [Stage(reminder.stage, reminder.days_before) for reminder in kind.reminders]
+
+    def wording(self, type_code: str) -> Wording | None:
+        """The type's names, its renewal window in one sentence, and the rule behind it."""
+        try:
+            kind = self._catalogue.get(type_code)
+        except UnknownType:
+            return None
+        source = Bilingual(kind.renewal.source.zh, kind.renewal.source.en) if kind.renewal else Bilingual("", "")
+        return Wording(Bilingual(kind.name.zh, kind.name.en), _window(kind.renewal), source)
+
+
+class HolderContacts:
+    """`notifications.ports.Contacts` over the registry. Devices with push are registered in a later version."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    async def find(self, session: AsyncSession, holder_id: str) -> Contact | None:
+        """The number that a department gave, asked for at send time only."""
+        try:
+            holder = await self._registry.holder(session, holder_id)
+        except UnknownHolder:
+            return None
+        return Contact(phone=holder.mobile)
+
+
+def _window(renewal: RenewalWindow | None) -> Bilingual:
+    if renewal is None:
+        return Bilingual("请留意有效期。", "Mind the last day.")
+    opens = renewal.opens and _amount(renewal.opens)
+    closes = _amount(renewal.closes) if renewal.closes.amount else None
+    if opens and closes:
+        zh, en = (
+            f"请在届满前{opens.zh}至{closes.zh}之间申请。",
+            f"Apply between {opens.en} and {closes.en} before it ends.",
+        )
+    elif opens:
+        zh, en = f"请在届满前{opens.zh}内申请。", f"Apply within the last {opens.en}."
+    elif closes:
+        zh, en = f"请在届满{closes.zh}前申请。", f"Apply at least {closes.en} before it ends."
+    else:
+        zh, en = "请在届满前申请。", "Apply before it ends."
+    return Bilingual(zh, en)
+
+
+def _amount(lead: LeadTime) -> Bilingual:
+    unit = _UNITS[lead.unit]
+    return Bilingual(f"{lead.amount}{unit.zh}", f"{lead.amount} {unit.en}")
