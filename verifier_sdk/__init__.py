@@ -1,0 +1,54 @@
+"""Checks licences of a Liangzheng wallet (亮证): live QR codes and SD-JWT VCs, with or without a network.
+
+from verifier_sdk import CannotTell, NotValid, TrustStore, Verifier
+
+with TrustStore.open("knowledge", anchors=[root_pem]) as trust:
+    trust.sync("https://wallet.example.gov.cn/api/v1/trust-list")
+    try:
+        licence = Verifier(trust=trust).check(qr_text)
+    except NotValid as refusal:
+        print("not valid:", refusal.code)
+    except CannotTell as doubt:
+        print("cannot tell:", doubt.code, doubt.cure)
+"""
+
+from .errors import CODES, CannotTell, NotValid, TrustError, VerifierError
+from .models import (
+    Authority,
+    Item,
+    KeyBinding,
+    Knowledge,
+    Label,
+    Outcome,
+    Profile,
+    SyncItem,
+    SyncReport,
+    Valid,
+    ValidCredential,
+)
+from .policy import Expected, Policy
+from .trust import TrustStore
+from .verifier import Verifier
+
+__all__ = [
+    "CODES",
+    "Authority",
+    "CannotTell",
+    "Expected",
+    "Item",
+    "KeyBinding",
+    "Knowledge",
+    "Label",
+    "NotValid",
+    "Outcome",
+    "Policy",
+    "Profile",
+    "SyncItem",
+    "SyncReport",
+    "TrustError",
+    "TrustStore",
+    "Valid",
+    "ValidCredential",
+    "Verifier",
+    "VerifierError",
+]

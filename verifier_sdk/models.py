@@ -1,0 +1,172 @@
+"""What the SDK gives back: frozen values, only ever made by a check that passed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Literal
+
+ItemValue = str | int | bool | tuple[str | int | bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A text in Chinese and English."""
+
+    zh: str
+    en: str
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A department: its code (统一社会信用代码) and name."""
+
+    code: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item of the licence's face: `key` 0 is the holder's name, 1 the licence number."""
+
+    key: int
+    label: Label
+    value: ItemValue
+
+
+class Profile(StrEnum):
+    """How much a live code shows."""
+
+    MINIMAL = "minimal"
+    FACE = "face"
+
+
+@dataclass(frozen=True, slots=True)
+class Valid:
+    """A live code that holds.
+
+    Attributes:
+        type_code: The licence type, e.g. `driving-licence`.
+        type_name: Its name in the trust list; the code itself where the list does not name it.
+        profile: How much the holder shows.
+        items: What the holder shows, in the order of their keys.
+        state: The state in the status list.
+        valid_until: The last valid day (a Shanghai day), None for a long-term licence.
+        authority: The authority of the signing key, where the trust list binds it to one.
+        issuer_kid: The pass key, hex.
+        trust_age: Age of the trust list used, from its signed issue time.
+        status_age: Age of the status list used, likewise.
+        checked_at: The one reading of the clock that all of this refers to.
+        cti: The code's random id, for the journal.
+    """
+
+    type_code: str
+    type_name: Label
+    profile: Profile
+    items: tuple[Item, ...]
+    state: Literal["valid"]
+    valid_until: date | None
+    authority: Authority | None
+    issuer_kid: str
+    trust_age: timedelta
+    status_age: timedelta
+    checked_at: datetime
+    cti: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KeyBinding:
+    """The holder's own signature over a presentation."""
+
+    audience: str
+    nonce: str
+    issued_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ValidCredential:
+    """An SD-JWT VC that holds.
+
+    Attributes:
+        vct: The type as the credential names it.
+        type_code: The same type in the trust list.
+        type_name: Its name there.
+        claims: The processed payload: disclosed claims in place, digests removed (RFC 9901 §7.1).
+        cnf_jwk: The holder's public key, None when the credential is not bound to one.
+        state: The state in the status list; None only where the policy lets a credential go without one.
+        authority: Who issued it, from the trust list.
+        issuer_kid: The credential key, hex.
+        expires_at: The credential's own end.
+        trust_age: Age of the trust list used.
+        status_age: Age of the status list used.
+        checked_at: The one reading of the clock.
+        key_binding: The verified key binding; None after `check_credential`.
+    """
+
+    vct: str
+    type_code: str
+    type_name: Label
+    claims: Mapping[str, object]
+    cnf_jwk: Mapping[str, str] | None
+    state: Literal["valid"] | None
+    authority: Authority | None
+    issuer_kid: str
+    expires_at: datetime
+    trust_age: timedelta
+    status_age: timedelta | None
+    checked_at: datetime
+    key_binding: KeyBinding | None
+
+
+class Outcome(StrEnum):
+    """What synchronisation did with one document."""
+
+    REFRESHED = "refreshed"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class SyncItem:
+    """One document of a synchronisation; `code` and `detail` say why it failed, `age` what is now held."""
+
+    uri: str
+    outcome: Outcome
+    age: timedelta | None = None
+    code: str | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """What a synchronisation did, document by document."""
+
+    trust_list: SyncItem
+    aggregation: SyncItem | None
+    status_lists: tuple[SyncItem, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing failed."""
+        items = (self.trust_list, *([self.aggregation] if self.aggregation else []), *self.status_lists)
+        return all(item.outcome is not Outcome.FAILED for item in items)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldStatusList:
+    """A status list in the cache."""
+
+    uri: str
+    age: timedelta
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What this device knows and how old it is."""
+
+    url: str | None
+    sequence: int | None
+    trust_age: timedelta | None
+    trust_expires_at: datetime | None
+    status_lists: tuple[HeldStatusList, ...]

@@ -1,0 +1,206 @@
+"""Checks what a holder shows. Every check is one reading of the clock, and no network.
+
+verifier = Verifier(trust=trust)
+try:
+    licence = verifier.check(qr_text)
+except NotValid as refusal:
+    print("refuse:", refusal.code)
+except CannotTell as doubt:
+    print("cannot tell:", doubt.code, "-", doubt.cure)
+"""
+
+import hmac
+from datetime import datetime, timedelta, timezone
+
+from . import _credential, _live_code
+from ._ecdsa import PublicKey
+from ._fault import Fault, told_as
+from ._freshness import expect_valid_status, fresh_trust_list
+from ._live_code import Pass, Proof
+from ._seen_passes import SeenPasses
+from ._trust_list import ListedKey, TrustList, instant
+from .clock import Clock, SystemClock
+from .errors import CannotTell, NotValid, TrustError
+from .models import Item, Label, Profile, Valid, ValidCredential
+from .policy import Expected, Policy
+from .trust import TrustStore
+
+SHANGHAI = timezone(timedelta(hours=8))  # fixed since 1991; needs no time zone database on the device
+AUDIENCE = "lz-show"
+
+_OWN_LABELS = {0: Label("持证主体", "Holder"), 1: Label("证照编号", "Licence number")}  # format §3.1
+
+
+class Verifier:
+    """Checks live codes and credentials against one `TrustStore`. May be shared by threads.
+
+    Args:
+        trust: What this device knows.
+        policy: What it is content with.
+        clock: Another clock than the machine's.
+    """
+
+    def __init__(self, trust: TrustStore, policy: Policy | None = None, clock: Clock | None = None) -> None:
+        self._trust = trust
+        self._policy = policy or Policy()
+        self._clock = clock or SystemClock()
+        self._seen_passes = SeenPasses()
+
+    def check(self, qr_text: str, challenge: bytes | None = None) -> Valid:
+        """Check a live code (live code format §5, whose step numbers the code repeats).
+
+        Args:
+            qr_text: What the QR code says, without surrounding white space.
+            challenge: The 8 to 64 bytes given to the holder's device, when there was such an exchange.
+
+        Returns:
+            What the holder shows. It is valid by this computation only; what a screen looks like proves nothing.
+
+        Raises:
+            NotValid: It must not be accepted: every code of the format's §5 but those below.
+            CannotTell: `trust_missing`, `trust_stale`, `status_missing`, `status_stale`, `status_value_unknown`,
+                `replay_record_unavailable`.
+
+        Not checked: whether the person is the holder (compare the photo online), whether the code is relayed
+        live from elsewhere (give a challenge), the live state at the authority (the status list is as old as
+        `status_age`).
+        """
+        now = self._clock.now()
+        proof = _live_code.read(qr_text)  # (1) (2) (3)
+        show_pass = proof.show_pass
+        trust_list = fresh_trust_list(self._trust, self._policy, now)  # (4)
+        key, holder_key = self._verify_pass(show_pass, trust_list, now)  # (5)
+        self._expect_pass_time(show_pass, int(now.timestamp()))  # (6)
+        with told_as(NotValid, {"form": "proof_signature_invalid"}):
+            proof.signed.verify(holder_key)  # (7)
+        if proof.aud != AUDIENCE:
+            raise NotValid("proof_audience_wrong", f"aud is not {AUDIENCE}")
+        self._expect_proof_time(proof, int(now.timestamp()))  # (8)
+        _expect_challenge(proof.cnonce, challenge)  # (9)
+        _expect_licence_time(show_pass, now)  # (10)
+        status_age = expect_valid_status(  # (11)
+            self._trust, self._policy, now, show_pass.status_uri, show_pass.status_idx, show_pass.type_code
+        )
+        self._expect_first_time(proof.cti, now)  # (12)
+        return _result(proof, trust_list, key, status_age, now)
+
+    def check_credential(self, sd_jwt: str) -> ValidCredential:
+        """Check an SD-JWT VC as its issuer sent it, without key binding: what a wallet does on receipt.
+
+        Args:
+            sd_jwt: The compact form, ending in `~`.
+
+        Raises:
+            NotValid: Among others `key_binding_unexpected` for a presentation (RFC 9901 §7.2).
+            CannotTell: As for `check`, but for the replay record.
+
+        Not checked: what `check_presentation` does not check either, and whether the wallet has the `cnf` key.
+        """
+        return _credential.check(self._trust, self._policy, self._clock.now(), sd_jwt, expected=None)
+
+    def check_presentation(self, text: str, expected: Expected) -> ValidCredential:
+        """Check a presented SD-JWT VC and its key binding (RFC 9901 §7.1, §7.3), which is always required.
+
+        Args:
+            text: The compact form, ending in the KB-JWT.
+            expected: What was asked for. The caller uses a nonce once and closes the request with the answer.
+
+        Raises:
+            NotValid: The presentation must not be accepted.
+            CannotTell: As for `check`, but for the replay record.
+
+        Not checked: type metadata (labels, `mandatory`), `aka_vcts`, DCQL (which claims were asked for).
+        """
+        return _credential.check(self._trust, self._policy, self._clock.now(), text, expected=expected)
+
+    def _verify_pass(self, show_pass: Pass, trust_list: TrustList, now: datetime) -> tuple[ListedKey, PublicKey]:
+        """Step 5: try every key that has the kid and may sign; give it and the holder's key."""
+        candidates = [
+            key
+            for key in trust_list.keys_by_kid("pass", show_pass.kid)
+            if key.may_sign(show_pass.type_code) and key.path.holds_at(now)
+        ]
+        if not candidates:
+            raise NotValid("issuer_unknown", "no valid pass key of the trust list has this kid and licence type")
+        pass_sha256 = show_pass.digest()
+        for key in candidates:
+            holder_key = self._seen_passes.get(pass_sha256, key.leaf_sha256)
+            if holder_key is not None:
+                return key, holder_key
+            if not _signed_by(show_pass, key):
+                continue
+            with told_as(NotValid, {"form": "malformed"}):
+                holder_key = show_pass.holder_key()
+            self._seen_passes.remember(pass_sha256, key.leaf_sha256, holder_key)
+            return key, holder_key
+        raise NotValid("pass_signature_invalid", "no key with this kid made the signature")
+
+    def _expect_pass_time(self, show_pass: Pass, now_s: int) -> None:
+        skew_s = self._policy.skew_s
+        if now_s < show_pass.nbf - skew_s:
+            raise NotValid("pass_not_yet_valid", f"valid in {show_pass.nbf - now_s} s")
+        if now_s > show_pass.exp + skew_s:
+            raise NotValid("pass_expired", f"over since {now_s - show_pass.exp} s")
+
+    def _expect_proof_time(self, proof: Proof, now_s: int) -> None:
+        skew_s, show_pass = self._policy.skew_s, proof.show_pass
+        if proof.iat < now_s - self._policy.code_lifetime_s - skew_s:
+            raise NotValid("proof_expired", f"made {now_s - proof.iat} s ago")
+        if proof.iat > now_s + skew_s:
+            raise NotValid("proof_from_the_future", f"clock skew: made {proof.iat - now_s} s ahead of this clock")
+        if not show_pass.nbf - skew_s <= proof.iat <= show_pass.exp + skew_s:
+            raise NotValid("proof_outside_pass", "made outside the validity of its pass")
+
+    def _expect_first_time(self, cti: bytes, now: datetime) -> None:
+        try:
+            is_first = self._trust.record_code(cti, now, self._policy.replay_window_s)
+        except TrustError as error:
+            raise CannotTell("replay_record_unavailable", error.detail) from error
+        if not is_first:
+            raise NotValid("code_replayed", f"seen within the last {self._policy.replay_window_s} s")
+
+
+def _signed_by(show_pass: Pass, key: ListedKey) -> bool:
+    try:
+        show_pass.signed.verify(key.path.key)
+    except Fault:
+        return False
+    return True
+
+
+def _expect_challenge(cnonce: bytes | None, challenge: bytes | None) -> None:
+    if challenge is None:
+        return
+    if cnonce is None:
+        raise NotValid("challenge_missing", "the code carries no cnonce")
+    if not hmac.compare_digest(cnonce, challenge):
+        raise NotValid("challenge_wrong", "cnonce is not the challenge given")
+
+
+def _expect_licence_time(show_pass: Pass, now: datetime) -> None:
+    today = now.astimezone(SHANGHAI).date()
+    if show_pass.valid_until is not None and show_pass.valid_until < today:
+        raise NotValid("licence_expired", f"last valid day {show_pass.valid_until.isoformat()}")
+
+
+def _result(proof: Proof, trust_list: TrustList, key: ListedKey, status_age: timedelta, now: datetime) -> Valid:
+    show_pass = proof.show_pass
+    licence_type = trust_list.type_by_code(show_pass.type_code, show_pass.type_version)
+    labels = {**_OWN_LABELS, **(licence_type.labels if licence_type else {})}
+    return Valid(
+        type_code=show_pass.type_code,
+        type_name=licence_type.name if licence_type else Label(show_pass.type_code, show_pass.type_code),
+        profile=Profile.MINIMAL if show_pass.profile == 1 else Profile.FACE,
+        items=tuple(
+            Item(number, labels.get(number, Label(f"第{number}项", f"Item {number}")), value)
+            for number, value in show_pass.items
+        ),
+        state="valid",
+        valid_until=show_pass.valid_until,
+        authority=key.authority,
+        issuer_kid=key.kid.hex(),
+        trust_age=now - instant(trust_list.iat),
+        status_age=status_age,
+        checked_at=now,
+        cti=proof.cti,
+    )
