@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from . import _cbor, _ecdsa
 from ._fault import Fault
 
-ALG, KID, KCWT, TYP = 1, 4, 13, 16  # header labels: RFC 9052 §3.1, RFC 9528, RFC 9596
+ALG, KID, KCWT = 1, 4, 13  # header labels: RFC 9052 §3.1, RFC 9528
 ES256 = -7
 
 
@@ -33,18 +33,18 @@ class Sign1:
             raise Fault("the signature does not have 64 bytes")
         return cls(protected, payload, signature)
 
-    def header(self, labels: frozenset[int | str], typ: str) -> Mapping[int | str, object]:
-        """The protected header, which must hold exactly `labels` with ES256 and `typ`. Raises `Fault`."""
+    def header(self, labels: frozenset[int | str]) -> Mapping[int | str, object]:
+        """The protected header, which must hold exactly `labels`, with ES256. Raises `Fault`."""
         header = _cbor.loads(self.protected)
         if not isinstance(header, dict) or header.keys() != labels:
             raise Fault("the protected header does not hold exactly its labels")
-        if header[ALG] != ES256 or header[TYP] != typ:
-            raise Fault("the protected header names another alg or typ")
+        if header[ALG] != ES256:
+            raise Fault("the protected header names another alg")
         return header
 
-    def verify(self, key: _ecdsa.PublicKey) -> None:
-        """Check the signature over the protected bytes as received. Raises `Fault` (rule `signature`)."""
-        to_be_signed = b"\x84\x6aSignature1" + _bstr(self.protected) + b"\x40" + _bstr(self.payload)
+    def verify(self, key: _ecdsa.PublicKey, context: bytes) -> None:
+        """Check the signature over context and protected bytes as received. Raises `Fault` (rule `signature`)."""
+        to_be_signed = b"\x84\x6aSignature1" + _bstr(self.protected) + _bstr(context) + _bstr(self.payload)
         _ecdsa.verify(key, self.signature, to_be_signed)
 
 

@@ -28,9 +28,7 @@ _ISSUER_CODES = {
 _HOLDER_CODES = {"form": "kb_malformed", "signature": "kb_signature_invalid"}
 
 
-def check(
-    trust: TrustStore, policy: Policy, now: datetime, text: str, expected: Expected | None
-) -> ValidCredential:
+def check(trust: TrustStore, policy: Policy, now: datetime, text: str, expected: Expected | None) -> ValidCredential:
     """Verify a credential (RFC 9901 §7.1, §7.3; draft-ietf-oauth-sd-jwt-vc-19 §2.4, §2.5, §3.5).
 
     1. Form and size; a key binding exactly when one is expected.

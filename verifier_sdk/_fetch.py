@@ -40,9 +40,7 @@ def origin(url: str) -> tuple[str, str, int]:
     return parts.scheme, str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80)
 
 
-def get(
-    url: str, accept: str, max_bytes: int, *, etag: str | None = None, private_network: bool = False
-) -> Document:
+def get(url: str, accept: str, max_bytes: int, *, etag: str | None = None, private_network: bool = False) -> Document:
     """GET one document.
 
     Args:

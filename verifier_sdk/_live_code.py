@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import TypeGuard
 
 from . import _cbor, _ecdsa
-from ._cose import ALG, KCWT, KID, TYP, Sign1
+from ._cose import ALG, KCWT, KID, Sign1
 from ._fault import Fault, told_as
 from .errors import NotValid
 
@@ -29,8 +29,10 @@ _BASE32 = re.compile(r"[A-Z2-7]+")
 _TYPE_CODE = re.compile(r"[a-z0-9-]{1,64}")
 _TO_INT_DIGITS = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "0123456789ABCDEFGHIJKLMNOPQRSTUV")
 
-_PASS_LABELS = frozenset({ALG, KID, TYP})
-_PROOF_LABELS = frozenset({ALG, KCWT, TYP})
+PASS_CONTEXT, PROOF_CONTEXT = b"lz-pass-1", b"lz-show-1"  # external_aad: layer and format version (§2)
+
+_PASS_LABELS = frozenset({ALG, KID})
+_PROOF_LABELS = frozenset({ALG, KCWT})
 _PASS_CLAIMS = frozenset({4, 5, 8, 11, 65535, -65537})
 _PROOF_CLAIMS = frozenset({3, 6, 7})
 _CNONCE = 39
@@ -129,7 +131,7 @@ def _inflate(deflated: bytes) -> bytes:
 
 def _proof(data: bytes) -> Proof:
     signed = Sign1.from_cbor(_cbor.loads(data))
-    header = signed.header(_PROOF_LABELS, "lzs+cwt")
+    header = signed.header(_PROOF_LABELS)
     claims = _claims(signed.payload)
     if claims.keys() - {_CNONCE} != _PROOF_CLAIMS:
         raise Fault("the proof does not hold exactly its claims")
@@ -151,7 +153,7 @@ def _proof(data: bytes) -> Proof:
 
 
 def _pass(signed: Sign1) -> Pass:
-    kid = signed.header(_PASS_LABELS, "lzp+cwt")[KID]
+    kid = signed.header(_PASS_LABELS)[KID]
     claims = _claims(signed.payload)
     if claims.keys() != _PASS_CLAIMS:
         raise Fault("the pass does not hold exactly its claims")

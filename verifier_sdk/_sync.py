@@ -118,9 +118,7 @@ class Synchronisation:
             except TrustError:
                 self._cache.drop_status_list(uri)
 
-    def _get(
-        self, url: str, accept: str, max_bytes: int, held: HeldTrustList | HeldToken | None
-    ) -> _fetch.Document:
+    def _get(self, url: str, accept: str, max_bytes: int, held: HeldTrustList | HeldToken | None) -> _fetch.Document:
         etag = held.etag if held else None
         return _fetch.get(url, accept, max_bytes, etag=etag, private_network=self._private_network)
 

@@ -72,9 +72,7 @@ class TrustList:
     def key_by_leaf(self, purpose: str, leaf_der: bytes) -> ListedKey | None:
         """The key of this purpose with exactly this certificate."""
         leaf_sha256 = sha256(leaf_der).digest()
-        return next(
-            (key for key in self.keys_by_kid(purpose, leaf_sha256[:8]) if key.leaf_sha256 == leaf_sha256), None
-        )
+        return next((key for key in self.keys_by_kid(purpose, leaf_sha256[:8]) if key.leaf_sha256 == leaf_sha256), None)
 
     def keys_by_kid(self, purpose: str, kid: bytes) -> list[ListedKey]:
         """Every key of this purpose with this kid: two keys can share one."""

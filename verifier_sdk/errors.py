@@ -119,9 +119,7 @@ CODES: dict[str, Code] = {
     "key_binding_unexpected": _not_valid("an issuer must not send a key binding", "签发时不应带有密钥绑定"),
     "kb_malformed": _not_valid("the key binding has the wrong form", "密钥绑定格式错误"),
     "kb_signature_invalid": _not_valid("not signed with the holder's key", "持有人签名无效"),
-    "kb_iat_outside_window": _not_valid(
-        "the key binding is too old or from the future", "密钥绑定时间不在允许范围"
-    ),
+    "kb_iat_outside_window": _not_valid("the key binding is too old or from the future", "密钥绑定时间不在允许范围"),
     "kb_expired": _not_valid("the key binding's own validity does not hold", "密钥绑定不在其有效期内"),
     "kb_audience_wrong": _not_valid("presented to someone else", "出示对象不符"),
     "kb_nonce_wrong": _not_valid("an answer to another request", "出示随机数不符"),

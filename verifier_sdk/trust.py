@@ -183,9 +183,7 @@ class TrustStore:
             trust_age=now - instant(trust_list.iat) if trust_list else None,
             trust_expires_at=instant(trust_list.exp) if trust_list else None,
             status_lists=tuple(
-                HeldStatusList(
-                    each.uri, now - instant(each.iat), instant(each.exp) if each.exp is not None else None
-                )
+                HeldStatusList(each.uri, now - instant(each.iat), instant(each.exp) if each.exp is not None else None)
                 for each in lists
             ),
         )

@@ -72,7 +72,7 @@ class Verifier:
         key, holder_key = self._verify_pass(show_pass, trust_list, now)  # (5)
         self._expect_pass_time(show_pass, int(now.timestamp()))  # (6)
         with told_as(NotValid, {"form": "proof_signature_invalid"}):
-            proof.signed.verify(holder_key)  # (7)
+            proof.signed.verify(holder_key, _live_code.PROOF_CONTEXT)  # (7)
         if proof.aud != AUDIENCE:
             raise NotValid("proof_audience_wrong", f"aud is not {AUDIENCE}")
         self._expect_proof_time(proof, int(now.timestamp()))  # (8)
@@ -162,7 +162,7 @@ class Verifier:
 
 def _signed_by(show_pass: Pass, key: ListedKey) -> bool:
     try:
-        show_pass.signed.verify(key.path.key)
+        show_pass.signed.verify(key.path.key, _live_code.PASS_CONTEXT)
     except Fault:
         return False
     return True

@@ -267,11 +267,11 @@ class Issuer:
     # Pass and proof
 
     def sign1(
-        self, key: PrivateKey, protected: object, payload: object, *, unprotected: object = None
+        self, key: PrivateKey, protected: object, context: bytes, payload: object, *, unprotected: object = None
     ) -> cbor2.CBORTag:
         protected_bytes = protected if isinstance(protected, bytes) else cbor2.dumps(protected)
         payload_bytes = payload if isinstance(payload, bytes) else cbor2.dumps(payload)
-        to_be_signed = cbor2.dumps(["Signature1", protected_bytes, b"", payload_bytes])
+        to_be_signed = cbor2.dumps(["Signature1", protected_bytes, context, payload_bytes])
         signature = sign_es256(key, to_be_signed)
         return cbor2.CBORTag(18, [protected_bytes, unprotected or {}, payload_bytes, signature])
 
@@ -304,12 +304,13 @@ class Issuer:
         signer: Certified | None = None,
         unprotected: object = None,
         payload: bytes | None = None,
+        context: bytes = b"lz-pass-1",
         **licence: Any,
     ) -> cbor2.CBORTag:
         signer = signer or self.pass_key
-        protected = override({1: -7, 4: signer.kid, 16: "lzp+cwt"}, header)
+        protected = override({1: -7, 4: signer.kid}, header)
         return self.sign1(
-            signer.key, protected, payload or self.pass_claims(changes, **licence), unprotected=unprotected
+            signer.key, protected, context, payload or self.pass_claims(changes, **licence), unprotected=unprotected
         )
 
     def proof(
@@ -321,10 +322,11 @@ class Issuer:
         holder: PrivateKey | None = None,
         unprotected: object = None,
         payload: bytes | None = None,
+        context: bytes = b"lz-show-1",
     ) -> bytes:
-        protected = override({1: -7, 13: show_pass or self.show_pass(), 16: "lzs+cwt"}, header)
+        protected = override({1: -7, 13: show_pass or self.show_pass()}, header)
         claims = override({3: "lz-show", 6: NOW_S, 7: secrets.token_bytes(16)}, changes)
-        signed = self.sign1(holder or self.holder, protected, payload or claims, unprotected=unprotected)
+        signed = self.sign1(holder or self.holder, protected, context, payload or claims, unprotected=unprotected)
         return cbor2.dumps(signed)
 
     def live_code(self, proof: bytes | None = None, **changes: Any) -> str:

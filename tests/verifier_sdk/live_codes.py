@@ -185,8 +185,7 @@ def _proof_form(issuer: Issuer) -> Iterator[Case]:
         "a proof without alg": {1: DELETE},
         "a proof with ES384": {1: -35},
         "a proof with alg none": {1: 0},
-        "a proof without typ": {16: DELETE},
-        "a proof typed as a pass": {16: "lzp+cwt"},
+        "a proof with a typ": {16: "kb+cwt"},
         "a proof with crit": {2: [4]},
         "a proof with a kid": {4: b"12345678"},
         "a proof without a pass": {13: DELETE},
@@ -220,8 +219,7 @@ def _pass_form(issuer: Issuer) -> Iterator[Case]:
         "a pass without kid": {4: DELETE},
         "a kid of 7 bytes": {4: b"1234567"},
         "a pass with ES384": {1: -35},
-        "a pass typed as a proof": {16: "lzs+cwt"},
-        "a pass without typ": {16: DELETE},
+        "a pass with a typ": {16: "cwt"},
         "a pass with a label too many": {3: 0},
     }
     for name, header in headers.items():
@@ -320,14 +318,10 @@ def _keys(issuer: Issuer) -> Iterator[Case]:
     yield with_keys("a kid that is not the certificate's", "issuer_unknown", forged, wrong_kid)
     over = issuer.leaf("pass", not_after=NOW - timedelta(seconds=1))
     signed = issuer.live_code(show_pass=issuer.show_pass(signer=over))
-    yield with_keys(
-        "a pass key whose certificate has run out", "issuer_unknown", signed, issuer.listed("pass", over)
-    )
+    yield with_keys("a pass key whose certificate has run out", "issuer_unknown", signed, issuer.listed("pass", over))
     early = issuer.leaf("pass", not_before=NOW + timedelta(seconds=1))
     signed = issuer.live_code(show_pass=issuer.show_pass(signer=early))
-    yield with_keys(
-        "a pass key whose certificate is for later", "issuer_unknown", signed, issuer.listed("pass", early)
-    )
+    yield with_keys("a pass key whose certificate is for later", "issuer_unknown", signed, issuer.listed("pass", early))
 
     forged_pass = issuer.show_pass(header={4: issuer.pass_key.kid}, signer=stranger)
     yield Case(
@@ -364,10 +358,14 @@ def _broken_signatures(issuer: Issuer) -> Iterator[Case]:
         parts[2] = cbor2.dumps(issuer.pass_claims(items={0: "李四", 1: "310", 2: "A1"}))
 
     swapped = broken(issuer.show_pass(), other_payload)
-    yield Case(
-        "a pass with another holder written in", "pass_signature_invalid", issuer.live_code(show_pass=swapped)
-    )
+    yield Case("a pass with another holder written in", "pass_signature_invalid", issuer.live_code(show_pass=swapped))
     yield Case("shown by another device", "proof_signature_invalid", issuer.live_code(holder=new_key()))
+    for context in (b"", b"lz-show-1", b"lz-pass-2"):
+        code = issuer.live_code(show_pass=issuer.show_pass(context=context))
+        yield Case(f"a pass signed in the context {context!r}", "pass_signature_invalid", code)
+    for context in (b"", b"lz-pass-1", b"lz-show-2"):
+        code = issuer.live_code(context=context)
+        yield Case(f"a proof signed in the context {context!r}", "proof_signature_invalid", code)
     mine, yours = (
         cbor2.loads(issuer.proof()),
         cbor2.loads(issuer.proof(issuer.show_pass(items={0: "李四", 1: "310"}))),

@@ -209,9 +209,7 @@ def test_a_private_network_does_not_open_link_local_addresses(url: str, store: T
     assert store.sync(url, private_network=True).trust_list.code == "address_not_allowed"
 
 
-def test_a_server_that_is_not_there_leaves_what_is_held(
-    server: Server, store: TrustStore, clock: FakeClock
-) -> None:
+def test_a_server_that_is_not_there_leaves_what_is_held(server: Server, store: TrustStore, clock: FakeClock) -> None:
     store.sync(server.url)
     report = store.sync("http://127.0.0.1:9/api/v1/trust-list")
     assert report.trust_list.code == "unreachable"
@@ -390,9 +388,7 @@ def test_a_network_that_is_gone_is_not_tried_for_every_list(server: Server, stor
     assert [path for path in server.asked if path in paths] == paths[:2]
 
 
-def test_anchors_change_only_explicitly(
-    server: Server, store: TrustStore, tmp_path: Path, clock: FakeClock
-) -> None:
+def test_anchors_change_only_explicitly(server: Server, store: TrustStore, tmp_path: Path, clock: FakeClock) -> None:
     store.sync(server.url)
     stranger = Issuer()
     with pytest.raises(TrustError, match="anchor_changed"):
