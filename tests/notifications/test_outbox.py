@@ -98,6 +98,63 @@ async def test_a_worker_that_outlives_its_lease_does_not_overwrite_its_successor
     assert await city.counts() == {("push", "delivered"): 1}
 
 
+async def test_a_late_worker_does_not_close_what_its_successor_is_sending(city: City) -> None:
+    begun, taken_over, late_one_done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    class Slow:
+        name = "push"
+        calls = 0
+
+        async def send(self, message: OutgoingMessage, contact: Contact) -> Receipt:
+            self.calls += 1
+            if self.calls == 1:
+                begun.set()
+                await taken_over.wait()
+                raise ChannelRefused("refused", "too late to say so")
+            taken_over.set()
+            await late_one_done.wait()
+            return Receipt(delivered=True)
+
+    city.configure(Slow())
+    await post(city, digest("a"))
+    late = asyncio.create_task(city.outbox.deliver(city.database))
+    await begun.wait()
+    city.clock.forward(hours=1)
+    successor = asyncio.create_task(city.outbox.deliver(city.database))
+    assert (await late).failed == 0
+    late_one_done.set()
+    assert (await successor).sent == 1
+    assert await city.counts() == {("push", "delivered"): 1}
+
+
+async def test_a_subject_withdrawn_while_push_is_under_way_does_not_go_on_to_sms(city: City) -> None:
+    """The withdrawal commits while the worker closes its refused push: whoever is second sees the other."""
+    withdrawals: list[asyncio.Task[None]] = []
+    locked = asyncio.Event()
+
+    async def withdraw() -> None:
+        async with city.database.transaction() as session:
+            await city.outbox.withdraw(session, ["a"])
+            locked.set()
+            await asyncio.sleep(0.05)
+
+    class Refusing:
+        name = "push"
+
+        async def send(self, message: OutgoingMessage, contact: Contact) -> Receipt:
+            withdrawals.append(asyncio.create_task(withdraw()))
+            await locked.wait()
+            raise ChannelRefused("refused", "no")
+
+    city.configure(Refusing(), city.sms)
+    await post(city, digest("a"))
+    await city.outbox.deliver(city.database)
+    await asyncio.gather(*withdrawals)
+    city.clock.forward(hours=1)
+    await city.outbox.deliver(city.database)
+    assert city.sms.attempts == []
+
+
 async def test_a_message_that_kills_every_worker_fails_for_good(city: City) -> None:
     city.configure(city.push, city.sms, policy=DeliveryPolicy(max_attempts=3))
     city.push.dies = [Killed() for _ in range(9)]

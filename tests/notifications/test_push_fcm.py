@@ -1,0 +1,160 @@
+"""Push over FCM, against a server on this machine: real service-account flow, real HTTP."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from notifications import ChannelRefused, ChannelUnavailable, Contact, NoAddress, OutgoingMessage
+from notifications.channels.push_fcm import PushFcm
+
+MESSAGE = OutgoingMessage("key-1", "holder-1", "licence_expiry", "证照到期提醒", "您的证照将到期")
+
+
+class FakeFcm(ThreadingHTTPServer):
+    """Answers by the device's name, and keeps what it was sent."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answers: dict[str, tuple[int, dict[str, str], object]] = {}
+        self.token_status = 200
+        self.received: list[dict[str, dict[str, object]]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def fail(self, device: str, status: int, error_code: str, headers: dict[str, str] | None = None) -> None:
+        details = [{"@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError", "errorCode": error_code}]
+        self.answers[device] = (status, headers or {}, {"error": {"message": "no", "details": details}})
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: FakeFcm
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == "/token":
+            token = {"access_token": "access", "expires_in": 3600, "token_type": "Bearer"}
+            self._answer(self.server.token_status, {}, token)
+            return
+        assert self.headers["Authorization"] == "Bearer access"
+        message = json.loads(body)["message"]
+        self.server.received.append(message)
+        self._answer(*self.server.answers.get(message["fid"], (200, {}, {"name": f"messages/{message['fid']}"})))
+
+    def _answer(self, status: int, headers: dict[str, str], body: object) -> None:
+        encoded = json.dumps(body).encode()
+        self.send_response(status)
+        for name, value in {**headers, "Content-Type": "application/json"}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(encoded)))
+        self.end_headers()
+        self.wfile.write(encoded)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Stay silent."""
+
+
+@pytest.fixture(scope="module")
+def private_key_pem() -> str:
+    key = rsa.generate_private_key(65537, 2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return pem.decode()
+
+
+@pytest.fixture
+def fcm() -> Iterator[FakeFcm]:
+    with FakeFcm() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def push(fcm: FakeFcm, private_key_pem: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[PushFcm]:
+    from firebase_admin import messaging
+    from google.oauth2 import service_account
+
+    # Would ask a Google server about regions, in a thread of its own.
+    required = "_is_regional_access_boundary_lookup_required"
+    monkeypatch.setattr(service_account.Credentials, required, lambda _: False)
+    monkeypatch.setattr(messaging._MessagingService, "FCM_URL", fcm.url + "/v1/projects/{0}/messages:send")
+    channel = PushFcm(
+        {
+            "type": "service_account",
+            "project_id": "wallet",
+            "client_email": "push@wallet.example",
+            "private_key": private_key_pem,
+            "token_uri": f"{fcm.url}/token",
+        }
+    )
+    yield channel
+    channel.close()
+
+
+async def test_a_push_is_accepted_but_not_yet_delivered(push: PushFcm, fcm: FakeFcm) -> None:
+    receipt = await push.send(MESSAGE, Contact(push_tokens=("phone",)))
+    assert (receipt.delivered, receipt.provider_ref) == (False, "messages/phone")
+    (sent,) = fcm.received
+    assert sent["notification"] == {"title": "证照到期提醒", "body": "您的证照将到期"}
+    assert sent["data"]["message_id"] == sent["android"]["collapse_key"] == "key-1"
+
+
+async def test_one_device_that_accepts_is_enough(push: PushFcm, fcm: FakeFcm) -> None:
+    fcm.fail("old", 404, "UNREGISTERED")
+    receipt = await push.send(MESSAGE, Contact(push_tokens=("old", "new")))
+    assert receipt.provider_ref == "messages/new"
+
+
+@pytest.mark.parametrize(("status", "code"), [(404, "UNREGISTERED"), (403, "SENDER_ID_MISMATCH"), (400, "")])
+async def test_a_device_that_is_gone_is_refused(push: PushFcm, fcm: FakeFcm, status: int, code: str) -> None:
+    fcm.fail("old", status, code)
+    with pytest.raises(ChannelRefused) as refused:
+        await push.send(MESSAGE, Contact(push_tokens=("old",)))
+    assert refused.value.code == "push_unregistered"
+
+
+@pytest.mark.parametrize("header", ["120", "Wed, 25 Nov 2026 07:28:00 GMT", None])
+async def test_a_used_up_quota_is_tried_again_when_fcm_says(
+    push: PushFcm, fcm: FakeFcm, header: str | None
+) -> None:
+    fcm.fail("phone", 429, "QUOTA_EXCEEDED", {"Retry-After": header} if header else {})
+    with pytest.raises(ChannelUnavailable) as unavailable:
+        await push.send(MESSAGE, Contact(push_tokens=("phone",)))
+    assert unavailable.value.retry_after_s == (120 if header == "120" else None)
+
+
+async def test_an_answer_that_is_no_answer_is_tried_again(push: PushFcm, fcm: FakeFcm) -> None:
+    fcm.answers["phone"] = (200, {}, ["not", "an", "object"])
+    fcm.answers["other"] = (401, {}, "who are you")
+    fcm.answers["third"] = (200, {}, {})
+    for device in ("phone", "other", "third"):
+        with pytest.raises(ChannelUnavailable):
+            await push.send(MESSAGE, Contact(push_tokens=(device,)))
+
+
+async def test_a_device_gone_beside_one_out_of_reach_is_tried_again(push: PushFcm, fcm: FakeFcm) -> None:
+    fcm.fail("old", 404, "UNREGISTERED")
+    fcm.fail("phone", 429, "QUOTA_EXCEEDED")
+    with pytest.raises(ChannelUnavailable):
+        await push.send(MESSAGE, Contact(push_tokens=("old", "phone")))
+
+
+async def test_without_access_token_push_is_unavailable(push: PushFcm, fcm: FakeFcm) -> None:
+    fcm.token_status = 403
+    with pytest.raises(ChannelUnavailable):
+        await push.send(MESSAGE, Contact(push_tokens=("phone",)))
+
+
+async def test_a_holder_without_device_has_no_address(push: PushFcm) -> None:
+    with pytest.raises(NoAddress):
+        await push.send(MESSAGE, Contact(push_tokens=("",), phone="13800138000"))
