@@ -19,6 +19,7 @@ SURNAMES = (
 )
 GIVEN = "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂英华玉兰红建国志文海波宁欣怡子涵梓轩浩然雨桐思远嘉懿晨曦"
 DISTRICTS = {"310101": "黄浦区", "310104": "徐汇区", "310105": "长宁区", "310106": "静安区", "310115": "浦东新区"}
+OLD_DISTRICTS = ("310101", "310104", "310105", "310106")  # those that stood when the oldest holder was born
 ROADS = ("人民大道", "南京西路", "淮海中路", "华山路", "四川北路", "世纪大道", "肇嘉浜路", "延安西路", "陆家嘴环路")
 BRANDS = ("申禾", "浦悦", "沪鲜", "东方味", "海纳", "弄堂里", "明珠", "百川", "云栖", "外滩", "梧桐里", "新天")
 TRADES = ("餐饮管理", "食品", "科技", "贸易", "物流", "建筑装饰", "文化传播", "信息技术")
@@ -158,7 +159,7 @@ class City:
         return row | wrong
 
     def _person(self, born: date) -> tuple[str, str]:
-        body = f"{self._random.choice(list(DISTRICTS))}{born:%Y%m%d}{self._random.randrange(1000):03}"
+        body = f"{self._random.choice(OLD_DISTRICTS)}{born:%Y%m%d}{self._random.randrange(1000):03}"
         return self._name(), body + str(ric.calc_check_digit(body + "0"))
 
     def _organisation(self) -> tuple[str, str]:

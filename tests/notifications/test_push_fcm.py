@@ -63,9 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def private_key_pem() -> str:
     key = rsa.generate_private_key(65537, 2048)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return pem.decode()
 
 
@@ -124,9 +122,7 @@ async def test_a_device_that_is_gone_is_refused(push: PushFcm, fcm: FakeFcm, sta
 
 
 @pytest.mark.parametrize("header", ["120", "Wed, 25 Nov 2026 07:28:00 GMT", None])
-async def test_a_used_up_quota_is_tried_again_when_fcm_says(
-    push: PushFcm, fcm: FakeFcm, header: str | None
-) -> None:
+async def test_a_used_up_quota_is_tried_again_when_fcm_says(push: PushFcm, fcm: FakeFcm, header: str | None) -> None:
     fcm.fail("phone", 429, "QUOTA_EXCEEDED", {"Retry-After": header} if header else {})
     with pytest.raises(ChannelUnavailable) as unavailable:
         await push.send(MESSAGE, Contact(push_tokens=("phone",)))
