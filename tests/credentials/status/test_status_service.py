@@ -70,7 +70,8 @@ async def test_fifty_tasks_at_once_never_get_the_same_index(database: Database, 
 @pytest.mark.parametrize("database", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True)
 async def test_transactions_that_overlap_take_from_different_lists(database: Database, statuses: StatusService) -> None:
     await published(database, statuses)
-    async with database.transaction() as one, database.transaction() as other:
+    # A second taker that waited for the first would wait for ever: both are in this task.
+    async with asyncio.timeout(20), database.transaction() as one, database.transaction() as other:
         (first,) = await statuses.allocate(one, 1)
         (second,) = await statuses.allocate(other, 1)
     assert {first.uri, second.uri} == {f"{URL}/s/1", f"{URL}/s/2"}
