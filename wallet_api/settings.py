@@ -23,6 +23,8 @@ class Settings(BaseSettings):
         encryption_keys: `id:base64,id:base64`: 32 bytes each; the first seals, all of them open.
         blind_index_key, nonce_key: base64, 32 bytes each.
         key_passphrase: encrypts the signing keys' files.
+        embedded_worker: whether the serving process runs the timers as well; else run `liangzheng worker`.
+        remind_every_s: 0 leaves reminding to `liangzheng remind`.
         push_wait_s: how long a push may stay without a receipt before an SMS goes out.
     """
 
@@ -40,6 +42,7 @@ class Settings(BaseSettings):
     key_passphrase: SecretStr | None = None
     embedded_worker: bool = True
     push_wait_s: int = Field(default=600, ge=0)
+    remind_every_s: int = Field(default=60, ge=0)
 
     @field_validator("public_url")
     @classmethod

@@ -86,6 +86,7 @@ def steps(actors: Cast, public_url: str, data_dir: str) -> Sequence[Step]:
                 "sleep 5",
                 f"{verify} sync",
                 f"{verify} {code}",
+                "sleep 2",
                 f"{verify} --max-status-age 1 {code}",
             ),
         ),

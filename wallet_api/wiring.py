@@ -118,12 +118,14 @@ class Platform:
 
         Safe when several processes start at once.
         """
-        async with self.database.transaction() as session:
-            await self.keys.ensure(session, self._wanted_keys())
-        async with self.database.transaction() as session:
-            await self.key_ring.reload(session)
+        await self.renew_keys()
         await self.publish_trust()
         await self.publish_status()
+
+    async def renew_keys(self) -> None:
+        """Make keys that are missing, announce successors of those that grow old, put announced ones to work."""
+        async with self.database.transaction() as session:
+            await self.keys.ensure(session, self._wanted_keys())
 
     async def publish_trust(self) -> None:
         """Take over rotated keys, and sign the trust list when something in it changed or it grows old."""

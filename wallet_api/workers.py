@@ -11,8 +11,8 @@ from wallet_api.wiring import Platform
 
 STATUS_EVERY_S = 2  # a revocation is visible within five seconds
 TRUST_EVERY_S = 60
-REMIND_EVERY_S = 60
 PRUNE_EVERY_S = 600
+RENEW_KEYS_EVERY_S = 86_400
 
 _log = structlog.get_logger()
 
@@ -23,10 +23,13 @@ def scheduler(platform: Platform) -> AsyncIOScheduler:
     jobs: list[tuple[str, Callable[[], Awaitable[object]], int]] = [
         ("publish_status", platform.publish_status, STATUS_EVERY_S),
         ("publish_trust", platform.publish_trust, TRUST_EVERY_S),
-        ("remind", platform.remind, REMIND_EVERY_S),
+        ("remind", platform.remind, platform.settings.remind_every_s),
+        ("renew_keys", platform.renew_keys, RENEW_KEYS_EVERY_S),
         ("prune", lambda: prune(platform), PRUNE_EVERY_S),
     ]
     for name, tick, every_s in jobs:
+        if not every_s:
+            continue
         trigger = IntervalTrigger(seconds=every_s, timezone="UTC")
         timers.add_job(_logged(name, tick), trigger, id=name, coalesce=True, max_instances=1)
     return timers

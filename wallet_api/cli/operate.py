@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -14,6 +15,7 @@ from wallet_api import logging, migrations
 from wallet_api.app import create_app
 from wallet_api.cli.console import console, fail, opened
 from wallet_api.cli.console import run as complete
+from wallet_api.cli.demo import run_demo
 from wallet_api.cli.department import register_client
 from wallet_api.cli.store import import_licences, sample
 from wallet_api.database import Database
@@ -62,11 +64,13 @@ def worker() -> None:
 
 def remind() -> None:
     """Plan, queue and deliver reminders once, as the worker does every minute."""
-    report = complete(_remind())
+    report, messages = complete(_remind())
     console.print(
         f"[green]✓[/] planned {report.planned}, withdrawn {report.withdrawn}, queued {report.queued}, "
         f"sent {report.sent}, retried {report.retried}, failed {report.failed}"
     )
+    for (channel, state), count in sorted(messages.items()):
+        console.print(f"  in all: {channel} {state} {count}")
 
 
 def inbox(identifier: Annotated[str, typer.Argument(help="A licence; its first holder's inbox is shown.")]) -> None:
@@ -81,8 +85,6 @@ def inbox(identifier: Annotated[str, typer.Argument(help="A licence; its first h
 
 def demo() -> None:
     """Go the six steps in order on a platform of its own, and say what happened at each."""
-    from wallet_api.cli.demo import run_demo
-
     sys.exit(run_demo())
 
 
@@ -163,9 +165,11 @@ async def _work() -> None:
         timers.shutdown(wait=False)
 
 
-async def _remind() -> TickReport:
+async def _remind() -> tuple[TickReport, Mapping[tuple[str, str], int]]:
     async with opened() as platform:
-        return await platform.remind()
+        report = await platform.remind()
+        async with platform.database.snapshot() as session:
+            return report, await platform.outbox.counts(session)
 
 
 async def _inbox(identifier: str) -> InboxPage:

@@ -62,11 +62,12 @@ def import_file(
 
 def licences(
     type_code: Annotated[str | None, typer.Option("--type", help="For example driving-licence.")] = None,
-    ending_within: Annotated[int | None, typer.Option(min=0, help="Days.")] = None,
+    ending_within: Annotated[int | None, typer.Option(min=0, help="The last day is at most so many days away.")] = None,
+    after: Annotated[int, typer.Option(min=0, help="The last day is at least so many days away.")] = 0,
     limit: Annotated[int, typer.Option(min=1, max=200)] = 10,
 ) -> None:
     """List licences in force, the one that ends first first. Names and numbers stay sealed."""
-    run(_licences(type_code, ending_within, limit))
+    run(_licences(type_code, ending_within, after, limit))
 
 
 def offer(
@@ -107,20 +108,19 @@ def _lines(raw: BinaryIO) -> Iterator[bytes]:
         yield line
 
 
-async def _licences(type_code: str | None, ending_within: int | None, limit: int) -> None:
+async def _licences(type_code: str | None, ending_within: int | None, after: int, limit: int) -> None:
     async with opened() as platform:
         today = platform.clock.now().astimezone(SHANGHAI).date()
+        first = today + timedelta(days=after)
         until = None if ending_within is None else today + timedelta(days=ending_within)
         async with platform.database.snapshot() as session:
             found = await platform.registry.valid_licences(
-                session, type_code=type_code, last_day_from=today, last_day_until=until, limit=limit
+                session, type_code=type_code, last_day_from=first, last_day_until=until, limit=limit
             )
             total = await platform.registry.count(session)
-    table = Table("identifier", "type", "version", "last day")
     for licence in found:
         last = licence.valid_until.isoformat() if licence.valid_until else "long-term"
-        table.add_row(licence.identifier, licence.type_code, str(licence.version), last)
-    console.print(table, soft_wrap=True)
+        typer.echo(f"{licence.identifier}  {licence.type_code}  v{licence.version}  {last}")
     console.print(f"{len(found)} shown of {total} licence records")
 
 
