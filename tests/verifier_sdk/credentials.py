@@ -177,6 +177,7 @@ def _disclosures(issuer: Issuer) -> Iterator[Case]:
         return Case(name, code, issuer.credential((), disclosures=[made], _sd=[digest(made)], **more))
 
     salt = b64u(b"1" * 16)
+    yield Case("a disclosure with a lone surrogate", "disclosure_malformed", issuer.credential(()) + "\ud800~")
     malformed = {
         "a disclosure that is not base64url": "%%%",
         "a disclosure that is not JSON": b64u(b"name"),
