@@ -95,10 +95,11 @@ class _Processing:
         self._unused: dict[str, _Disclosure] = {}
         self._digests: set[str] = set()
         for text in disclosures:
-            digest = _base64url.encode(sha256(text.encode()).digest())
+            disclosure = _parse(text)  # first, because it is ASCII only afterwards
+            digest = _base64url.encode(sha256(text.encode("ascii")).digest())
             if digest in self._unused:
                 raise NotValid("digest_repeated", "a disclosure was sent twice")
-            self._unused[digest] = _parse(text)
+            self._unused[digest] = disclosure
 
     def expect_all_used(self) -> None:
         if self._unused:

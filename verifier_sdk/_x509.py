@@ -18,6 +18,7 @@ from typing import TypeVar
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtensionOID, NameOID, SignatureAlgorithmOID
 
 from ._fault import Fault
@@ -38,6 +39,8 @@ _UNDERSTOOD = frozenset(
     }
 )
 _UNREADABLE = (
+    x509.InvalidVersion,
+    CryptographyDeprecationWarning,  # a serial number below 1, where warnings are errors
     ValueError,
     TypeError,
     UnsupportedAlgorithm,

@@ -1,0 +1,249 @@
+"""What the command line says: results as text in Chinese or English, and as JSON."""
+
+import unicodedata
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Literal
+
+from .errors import CannotTell, TrustError, VerifierError
+from .models import ItemValue, Knowledge, Label, Outcome, SyncItem, SyncReport, Valid, ValidCredential
+
+Language = Literal["zh", "en"]
+
+_WORDS: dict[str, Label] = {
+    "valid": Label("有效", "VALID"),
+    "not_valid": Label("无效", "NOT VALID"),
+    "cannot_tell": Label("无法判定", "CANNOT TELL"),
+    "only": Label(
+        "仅由密码学核验得出;屏幕外观不能证明任何事",
+        "by cryptographic check only; what a screen looks like proves nothing",
+    ),
+    "type": Label("证照类型", "Type"),
+    "state": Label("状态", "State"),
+    "valid_until": Label("有效期至", "Last valid day"),
+    "long_term": Label("长期", "long-term"),
+    "authority": Label("发证单位", "Authority"),
+    "expires": Label("凭证到期", "Credential ends"),
+    "knowledge": Label("核验依据", "Knowledge"),
+    "trust_age": Label("信任列表 {} 前", "trust list {} old"),
+    "status_age": Label("状态列表 {} 前", "status list {} old"),
+    "reason": Label("原因", "Reason"),
+    "cure": Label("处理办法", "What to do"),
+    "nothing_held": Label("尚未同步", "never synchronised"),
+    "trust_list": Label("信任列表", "Trust list"),
+    "aggregation": Label("状态列表目录", "List of status lists"),
+    "status_list": Label("状态列表", "Status list"),
+    "refreshed": Label("已更新", "refreshed"),
+    "unchanged": Label("未变化", "unchanged"),
+    "failed": Label("失败", "FAILED"),
+    "held": Label("现有 {} 前", "held: {} old"),
+    "ends": Label("截止 {}", "ends {}"),
+}
+
+
+def word(name: str, language: Language) -> str:
+    """A word of the output."""
+    return pick(_WORDS[name], language)
+
+
+def pick(label: Label, language: Language) -> str:
+    """A label in one language, harmless to a terminal."""
+    return harmless(label.zh if language == "zh" else label.en)
+
+
+def harmless(text: str) -> str:
+    """The text without control, format or line characters: a licence must not steer the terminal that shows it."""
+    return "".join("\ufffd" if unicodedata.category(letter) in _STEERING else letter for letter in text)
+
+
+_STEERING = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})  # escape sequences, text direction, line breaks
+
+
+def valid_lines(result: Valid, language: Language) -> Iterator[str]:
+    """A live code that holds."""
+    yield f"{word('valid', language)} — {word('only', language)}"
+    yield f"{word('type', language)}: {pick(result.type_name, language)} ({result.type_code})"
+    for item in result.items:
+        yield f"{pick(item.label, language)}: {_value(item.value)}"
+    yield f"{word('state', language)}: {word('valid', language)}"
+    last_day = result.valid_until.isoformat() if result.valid_until else word("long_term", language)
+    yield f"{word('valid_until', language)}: {last_day}"
+    if result.authority is not None:
+        yield f"{word('authority', language)}: {harmless(result.authority.name)}"
+    yield _ages(result.trust_age, result.status_age, language)
+
+
+def credential_lines(result: ValidCredential, language: Language) -> Iterator[str]:
+    """A credential that holds."""
+    yield f"{word('valid', language)} — {word('only', language)}"
+    yield f"{word('type', language)}: {pick(result.type_name, language)} ({result.type_code})"
+    for name, value in result.claims.items():
+        if name not in ("cnf", "status"):
+            yield f"{harmless(name)}: {harmless(str(value))}"
+    if result.state is not None:
+        yield f"{word('state', language)}: {word('valid', language)}"
+    yield f"{word('expires', language)}: {result.expires_at.isoformat()}"
+    if result.authority is not None:
+        yield f"{word('authority', language)}: {harmless(result.authority.name)}"
+    yield _ages(result.trust_age, result.status_age, language)
+
+
+def refusal_lines(error: VerifierError, language: Language) -> Iterator[str]:
+    """A code or credential that does not hold, or that this device cannot judge."""
+    row = error.meaning
+    name = "cannot_tell" if isinstance(error, CannotTell | TrustError) else "not_valid"
+    yield f"{word(name, language)}: {row.zh if language == 'zh' else row.en}"
+    yield f"{word('reason', language)}: {error.code} ({harmless(error.detail)})"
+    if row.cure_en:
+        yield f"{word('cure', language)}: {row.cure_zh if language == 'zh' else row.cure_en}"
+
+
+def sync_lines(report: SyncReport, language: Language) -> Iterator[str]:
+    """A synchronisation, document by document."""
+    yield _sync_line("trust_list", report.trust_list, language)
+    if report.aggregation is not None and report.aggregation.outcome is Outcome.FAILED:
+        yield _sync_line("aggregation", report.aggregation, language)
+    for item in report.status_lists:
+        yield _sync_line("status_list", item, language)
+
+
+def knowledge_lines(knowledge: Knowledge, language: Language) -> Iterator[str]:
+    """What is held."""
+    if knowledge.trust_age is None or knowledge.trust_expires_at is None:
+        yield word("nothing_held", language)
+        return
+    held = word("held", language).format(span(knowledge.trust_age))
+    ends = word("ends", language).format(knowledge.trust_expires_at.isoformat())
+    yield f"{word('trust_list', language)}: {harmless(knowledge.url or '')} #{knowledge.sequence}, {held}, {ends}"
+    for each in knowledge.status_lists:
+        until = f", {word('ends', language).format(each.expires_at.isoformat())}" if each.expires_at else ""
+        held = word("held", language).format(span(each.age))
+        yield f"{word('status_list', language)}: {harmless(each.uri)}, {held}{until}"
+
+
+def span(age: timedelta) -> str:
+    """A span of time in its two largest units, e.g. `1 d 4 h`."""
+    seconds = max(0, int(age.total_seconds()))
+    units = [(seconds // 86_400, "d"), (seconds % 86_400 // 3600, "h"), (seconds % 3600 // 60, "min")]
+    parts = [f"{count} {unit}" for count, unit in [*units, (seconds % 60, "s")] if count]
+    return " ".join(parts[:2]) or "0 s"
+
+
+def valid_json(result: Valid) -> Mapping[str, object]:
+    """A live code that holds, for programs."""
+    return {
+        "outcome": "valid",
+        "type": {"code": result.type_code, "name": _label_json(result.type_name)},
+        "profile": result.profile.value,
+        "items": [
+            {"key": item.key, "label": _label_json(item.label), "value": item.value} for item in result.items
+        ],
+        "state": result.state,
+        "valid_until": result.valid_until.isoformat() if result.valid_until else None,
+        "authority": _authority_json(result),
+        "issuer_kid": result.issuer_kid,
+        **_times_json(result),
+        "cti": result.cti.hex(),
+    }
+
+
+def credential_json(result: ValidCredential) -> Mapping[str, object]:
+    """A credential that holds, for programs."""
+    return {
+        "outcome": "valid",
+        "type": {"code": result.type_code, "name": _label_json(result.type_name)},
+        "vct": result.vct,
+        "claims": dict(result.claims),
+        "state": result.state,
+        "expires_at": result.expires_at.isoformat(),
+        "authority": _authority_json(result),
+        "issuer_kid": result.issuer_kid,
+        **_times_json(result),
+    }
+
+
+def refusal_json(error: VerifierError) -> Mapping[str, object]:
+    """What did not end in valid, for programs."""
+    outcome = "cannot_tell" if isinstance(error, CannotTell | TrustError) else "not_valid"
+    cure = {"cure": error.cure} if isinstance(error, CannotTell) else {}
+    return {"outcome": outcome, "code": error.code, "detail": error.detail, **cure}
+
+
+def sync_json(report: SyncReport) -> Mapping[str, object]:
+    """A synchronisation, for programs."""
+    return {
+        "complete": report.complete,
+        "trust_list": _sync_item_json(report.trust_list),
+        "aggregation": _sync_item_json(report.aggregation) if report.aggregation else None,
+        "status_lists": [_sync_item_json(item) for item in report.status_lists],
+    }
+
+
+def knowledge_json(knowledge: Knowledge) -> Mapping[str, object]:
+    """What is held, for programs."""
+    return {
+        "url": knowledge.url,
+        "sequence": knowledge.sequence,
+        "trust_age_s": _seconds(knowledge.trust_age),
+        "trust_expires_at": knowledge.trust_expires_at.isoformat() if knowledge.trust_expires_at else None,
+        "status_lists": [
+            {
+                "uri": each.uri,
+                "age_s": _seconds(each.age),
+                "expires_at": each.expires_at.isoformat() if each.expires_at else None,
+            }
+            for each in knowledge.status_lists
+        ],
+    }
+
+
+def _value(value: ItemValue) -> str:
+    if isinstance(value, tuple):
+        return "、".join(map(_value, value))
+    return harmless(str(value))
+
+
+def _ages(trust_age: timedelta, status_age: timedelta | None, language: Language) -> str:
+    ages = [word("trust_age", language).format(span(trust_age))]
+    if status_age is not None:
+        ages.append(word("status_age", language).format(span(status_age)))
+    return f"{word('knowledge', language)}: {', '.join(ages)}"
+
+
+def _sync_line(name: str, item: SyncItem, language: Language) -> str:
+    line = f"{word(name, language)}: {harmless(item.uri)} {word(item.outcome.value, language)}"
+    if item.code is not None:
+        line += f": {item.code} ({harmless(item.detail)})"
+    if item.age is not None:
+        line += f", {word('held', language).format(span(item.age))}"
+    return line
+
+
+def _sync_item_json(item: SyncItem) -> Mapping[str, object]:
+    return {
+        "uri": item.uri,
+        "outcome": item.outcome.value,
+        "age_s": _seconds(item.age),
+        "code": item.code,
+        "detail": item.detail,
+    }
+
+
+def _times_json(result: Valid | ValidCredential) -> Mapping[str, object]:
+    return {
+        "trust_age_s": _seconds(result.trust_age),
+        "status_age_s": _seconds(result.status_age),
+        "checked_at": result.checked_at.isoformat(),
+    }
+
+
+def _authority_json(result: Valid | ValidCredential) -> Mapping[str, object] | None:
+    return {"code": result.authority.code, "name": result.authority.name} if result.authority else None
+
+
+def _label_json(label: Label) -> Mapping[str, object]:
+    return {"zh": label.zh, "en": label.en}
+
+
+def _seconds(age: timedelta | None) -> int | None:
+    return None if age is None else int(age.total_seconds())
