@@ -135,9 +135,7 @@ def valid_json(result: Valid) -> Mapping[str, object]:
         "outcome": "valid",
         "type": {"code": result.type_code, "name": _label_json(result.type_name)},
         "profile": result.profile.value,
-        "items": [
-            {"key": item.key, "label": _label_json(item.label), "value": item.value} for item in result.items
-        ],
+        "items": [{"key": item.key, "label": _label_json(item.label), "value": item.value} for item in result.items],
         "state": result.state,
         "valid_until": result.valid_until.isoformat() if result.valid_until else None,
         "authority": _authority_json(result),

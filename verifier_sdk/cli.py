@@ -96,9 +96,7 @@ def _with_command(argv: list[str]) -> list[str]:
 
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--home", type=Path, default=_default_home(), help="where the knowledge is kept (%(default)s)"
-    )
+    common.add_argument("--home", type=Path, default=_default_home(), help="where the knowledge is kept (%(default)s)")
     common.add_argument("--lang", choices=("zh", "en"), default=_default_language(), help="language of the output")
     common.add_argument("--json", action="store_true", help="output for programs")
     limits = argparse.ArgumentParser(add_help=False)
@@ -126,9 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     check = command("check", "check a live code", limits)
     check.add_argument("code", nargs="?", help="what the QR code says; - reads it from the standard input")
     check.add_argument("--image", type=Path, metavar="FILE", help="read the QR code from an image (extra: qr)")
-    check.add_argument(
-        "--challenge", type=_challenge, metavar="HEX", help="the challenge that was given to the holder"
-    )
+    check.add_argument("--challenge", type=_challenge, metavar="HEX", help="the challenge that was given to the holder")
     credential = command("credential", "check an SD-JWT VC as issued", limits)
     credential.add_argument("file", help="the file; - reads the standard input")
     sync = command("sync", "fetch the trust list and the status lists")

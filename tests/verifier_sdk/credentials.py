@@ -165,9 +165,7 @@ def _chain(issuer: Issuer) -> Iterator[Case]:
     yield Case("not certificates", "chain_invalid", issuer.credential(header={"x5c": ["AAAA"]}))
     forged = issuer.credential(signer=issuer.leaf("credential"), header={"x5c": issuer.credential_key.x5c})
     yield Case("a stranger's signature", "credential_signature_invalid", forged)
-    yield Case(
-        "a claim added after signing", "credential_signature_invalid", tamper(issuer.credential(())[:-1]) + "~"
-    )
+    yield Case("a claim added after signing", "credential_signature_invalid", tamper(issuer.credential(())[:-1]) + "~")
     short = issuer.credential(()).rpartition(".")[0] + "." + b64u(b"\x01" * 63) + "~"
     yield Case("a signature of 63 bytes", "credential_signature_invalid", short)
 
@@ -231,17 +229,13 @@ def _disclosures(issuer: Issuer) -> Iterator[Case]:
 
 def _names(issuer: Issuer) -> Iterator[Case]:
     for reserved in ("_sd", "...", "_sd_alg"):
-        yield Case(
-            f"a disclosed claim named {reserved}", "claim_name_forbidden", issuer.credential([(reserved, "x")])
-        )
+        yield Case(f"a disclosed claim named {reserved}", "claim_name_forbidden", issuer.credential([(reserved, "x")]))
     yield Case("a claim named ...", "claim_name_forbidden", issuer.credential(**{"...": "x"}))
     yield Case("_sd_alg on a lower level", "claim_name_forbidden", issuer.credential(a={"_sd_alg": "sha-256"}))
     mixed = issuer.credential(a=[{"...": digest("x"), "b": 1}])
     yield Case("a placeholder with a second member", "claim_name_forbidden", mixed)
     yield Case("a disclosure over a visible claim", "claim_repeated", issuer.credential([("iat", 1)]))
-    yield Case(
-        "two disclosures of one name", "claim_repeated", issuer.credential([("name", "张三"), ("name", "李四")])
-    )
+    yield Case("two disclosures of one name", "claim_repeated", issuer.credential([("name", "张三"), ("name", "李四")]))
     nest: object = "deep"
     disclosures = []
     for level in range(40):

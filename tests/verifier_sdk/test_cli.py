@@ -31,9 +31,7 @@ def anchor(tmp_path: Path, issuer: Issuer) -> Path:
 
 
 @pytest.fixture
-def run(
-    tmp_path: Path, clock: FakeClock, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Run:
+def run(tmp_path: Path, clock: FakeClock, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("LIANGZHENG_VERIFIER_HOME", str(tmp_path / "home"))
 
     def run(*arguments: object) -> tuple[int, str]:
@@ -131,9 +129,7 @@ def test_a_challenge_is_checked(ready: Run, server: Server) -> None:
     assert "challenge_missing" in ready(live_code(server), "--challenge", "00112233445566778899")[1]
 
 
-def test_a_code_may_come_from_the_standard_input(
-    ready: Run, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_code_may_come_from_the_standard_input(ready: Run, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(f"  {live_code(server)}\n"))
     assert ready("-")[0] == 0
 
@@ -159,9 +155,7 @@ def test_without_the_extra_an_image_is_refused_with_what_to_install(
     assert "liangzheng-verifier[qr]" in output
 
 
-def test_an_anchor_is_given_once_and_changed_explicitly(
-    run: Run, server: Server, anchor: Path, tmp_path: Path
-) -> None:
+def test_an_anchor_is_given_once_and_changed_explicitly(run: Run, server: Server, anchor: Path, tmp_path: Path) -> None:
     assert run("sync", server.url)[0] == 2
     assert run("sync", server.url, "--anchor", tmp_path / "missing.pem")[0] == 2
     assert run("sync", server.url, "--anchor", anchor)[0] == 0
@@ -187,9 +181,7 @@ def test_a_synchronisation_that_failed_says_what_failed_and_what_is_held(
     assert "held: 5 h 10 min old" in output
 
 
-def test_the_status_says_how_old_the_knowledge_is(
-    ready: Run, server: Server, clock: FakeClock, tmp_path: Path
-) -> None:
+def test_the_status_says_how_old_the_knowledge_is(ready: Run, server: Server, clock: FakeClock, tmp_path: Path) -> None:
     clock.forward(days=2, hours=3)
     code, output = ready("status", "--lang", "en")
     assert code == 0

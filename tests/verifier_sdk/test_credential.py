@@ -63,9 +63,7 @@ def test_a_credential_names_its_issuer_type_holder_key_and_state(issuer: Issuer,
     assert result.key_binding is None
 
 
-def test_a_policy_may_let_a_credential_go_without_status(
-    issuer: Issuer, trust: TrustStore, clock: FakeClock
-) -> None:
+def test_a_policy_may_let_a_credential_go_without_status(issuer: Issuer, trust: TrustStore, clock: FakeClock) -> None:
     lenient = Verifier(trust, Policy(require_status=False), clock=clock)
     assert lenient.check_credential(issuer.credential(status=DELETE)).state is None
     with pytest.raises(NotValid, match="status_index_unknown"):
@@ -74,9 +72,7 @@ def test_a_policy_may_let_a_credential_go_without_status(
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.data())
-def test_any_text_gives_a_result_or_one_of_our_errors(
-    data: st.DataObject, issuer: Issuer, verifier: Verifier
-) -> None:
+def test_any_text_gives_a_result_or_one_of_our_errors(data: st.DataObject, issuer: Issuer, verifier: Verifier) -> None:
     good = issuer.present(issuer.credential())
     at = data.draw(st.integers(0, len(good) - 1))
     pieces = st.one_of(st.text(max_size=20), st.sampled_from(["~", ".", "~~", "eyJhIjoxfQ", "e30", "W10"]))
@@ -96,9 +92,7 @@ json_values: Any = st.recursive(
     ),
     max_leaves=8,
 )
-names = st.sampled_from(
-    ["iss", "vct", "iat", "nbf", "exp", "cnf", "status", "_sd", "_sd_alg", "aka_vcts", "...", "a"]
-)
+names = st.sampled_from(["iss", "vct", "iat", "nbf", "exp", "cnf", "status", "_sd", "_sd_alg", "aka_vcts", "...", "a"])
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -114,9 +114,7 @@ def test_two_processes_share_the_record(tmp_path: Path, trust: TrustStore, clock
     assert not trust.record_code(b"a" * 16, clock.now(), 150)
 
 
-def test_a_device_that_cannot_keep_its_record_cannot_tell(
-    issuer: Issuer, verifier: Verifier, tmp_path: Path
-) -> None:
+def test_a_device_that_cannot_keep_its_record_cannot_tell(issuer: Issuer, verifier: Verifier, tmp_path: Path) -> None:
     verifier.check(issuer.live_code())
     with closing(sqlite3.connect(tmp_path / "verifier.sqlite3")) as other:
         other.execute("DROP TABLE seen_code")
