@@ -12,7 +12,7 @@ demo: $(STAMP) verifier  ## the six steps in order, on a platform of its own
 	.venv/bin/liangzheng demo
 
 test: $(STAMP)  ## all tests that can run here; what was skipped is listed at the end
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest $(PYTEST_ARGS)
 
 check: $(STAMP)  ## style, types, arrows, migrations
 	.venv/bin/ruff check .
@@ -21,7 +21,7 @@ check: $(STAMP)  ## style, types, arrows, migrations
 	.venv/bin/lint-imports
 
 bench: $(STAMP)  ## ratios against raw cryptography, in one run
-	.venv/bin/python -m tests.bench
+	.venv/bin/python -m tests.bench $(BENCH_ARGS)
 
 verifier: .verifier/bin/liangzheng-verify  ## an environment with nothing but the verifier SDK's wheel
 

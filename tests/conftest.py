@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -47,29 +48,44 @@ def protector() -> DataProtector:
     return DataProtector({"test": b"k" * 32}, active="test", blind_index_key=b"i" * 32)
 
 
-@pytest.fixture(scope="session")
-def postgresql_url(runner: asyncio.Runner) -> Iterator[str]:
-    """A database of this run's own on the PostgreSQL server. Without a server: skipped, but in CI failed."""
+@contextmanager
+def _postgresql_database(runner: asyncio.Runner, name: str) -> Iterator[str]:
+    """The URL of a new database, dropped at the end. Without a server: skipped, but in CI failed."""
 
     async def administer(*statements: str) -> None:
-        engine = create_async_engine(
-            make_url(POSTGRESQL_URL).set(drivername="postgresql+asyncpg"), isolation_level="AUTOCOMMIT"
-        )
+        url = make_url(POSTGRESQL_URL).set(drivername="postgresql+asyncpg")
+        engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
         async with engine.connect() as connection:
             for statement in statements:
                 await connection.execute(text(statement))
         await engine.dispose()
 
-    drop = f'DROP DATABASE IF EXISTS "{TEST_DATABASE}" WITH (FORCE)'
+    drop = f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'
     try:
-        runner.run(administer(drop, f'CREATE DATABASE "{TEST_DATABASE}"'))
+        runner.run(administer(drop, f'CREATE DATABASE "{name}"'))
     except OSError as error:
         if os.environ.get("CI"):
             pytest.fail(f"CI needs PostgreSQL at TEST_POSTGRESQL_URL: {error}")
         pytest.skip("no PostgreSQL server at TEST_POSTGRESQL_URL")
-    url = make_url(POSTGRESQL_URL).set(database=TEST_DATABASE).render_as_string(hide_password=False)
-    yield url
+    yield make_url(POSTGRESQL_URL).set(database=name).render_as_string(hide_password=False)
     runner.run(administer(drop))
+
+
+@pytest.fixture(scope="session")
+def postgresql_url(runner: asyncio.Runner) -> Iterator[str]:
+    """A database of this run's own, with the tables of the models, emptied after every test."""
+    with _postgresql_database(runner, TEST_DATABASE) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def database_url(request: pytest.FixtureRequest, runner: asyncio.Runner, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database without any table, for tests that start whole processes or migrate."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'fresh.db'}"
+        return
+    with _postgresql_database(runner, f"{TEST_DATABASE}_fresh") as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import sys
 
 import typer
 from pydantic import ValidationError
+from rich.markup import escape
 
 from wallet_api.cli import department, holder, operate, store
 from wallet_api.cli.console import errors
@@ -31,5 +32,6 @@ def main() -> None:
     except ValidationError as error:
         for one in error.errors():
             setting = ".".join(str(part) for part in one["loc"]).upper()
-            errors.print(f"[red]settings:[/] {setting + ': ' if setting else ''}{one['msg']}", highlight=False)
+            message = f"{setting}: {one['msg']}" if setting else one["msg"]
+            errors.print(f"[red]settings:[/] {escape(message)}", highlight=False)
         sys.exit(2)

@@ -49,6 +49,7 @@ class Demo:
             "LISTEN_PORT": str(port),
             "DATABASE_URL": "",
             "DEPLOYMENT": "embedded",
+            "COLUMNS": "160",  # children print to a pipe; do not break their lines at 80
             "REMIND_EVERY_S": "0",  # step 6 does it by hand
             "LIANGZHENG_VERIFIER_HOME": str(home / "verifier"),
         }

@@ -1,0 +1,16 @@
+"""Fail when tests that CI exists for did not run: those on PostgreSQL and those in a browser."""
+
+import sys
+import xml.etree.ElementTree as ElementTree
+
+REQUIRED = {"[postgresql": 100, "test_pages": 5}  # part of a test's id → at least so many passed
+
+passed = [
+    f"{case.get('classname')}::{case.get('name')}"
+    for case in ElementTree.parse(sys.argv[1]).iter("testcase")
+    if not any(case.find(outcome) is not None for outcome in ("skipped", "failure", "error"))
+]
+missing = {part: least for part, least in REQUIRED.items() if sum(part in name for name in passed) < least}
+if missing:
+    sys.exit(f"too few of these tests passed: {missing}")
+print({part: sum(part in name for name in passed) for part in REQUIRED}, "of", len(passed), "passed")

@@ -1,0 +1,131 @@
+"""Whole processes: killed half-way they lose nothing and double nothing; two of them start and serve at once."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from datetime import date
+from pathlib import Path
+
+import pytest
+from alembic import command
+from sqlalchemy import func, select
+
+from credentials.catalogue import Catalogue
+from credentials.registry import repository as store
+from wallet_api import migrations
+from wallet_api.database import Database
+from wallet_api.sample import City
+from wallet_api.settings import Settings
+from wallet_api.wiring import Platform
+
+ROWS = 2_500
+COUNTS = re.compile(r"accepted (\d+), unchanged (\d+), rejected (\d+)")
+
+
+def _liangzheng(env: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "wallet_api.cli", *arguments]
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@pytest.fixture
+def env(database_url: str, tmp_path: Path) -> dict[str, str]:
+    return os.environ | {"DATA_DIR": str(tmp_path / "data"), "DATABASE_URL": database_url, "COLUMNS": "160"}
+
+
+async def _count(database: Database) -> tuple[int, int]:
+    async with database.snapshot() as session:
+        licences = (await session.execute(select(func.count()).select_from(store.LICENCE))).scalar_one()
+        events = (await session.execute(select(func.count()).select_from(store.EVENT))).scalar_one()
+    return licences, events
+
+
+async def test_an_import_killed_in_the_middle_and_sent_again_loses_and_doubles_nothing(
+    env: dict[str, str], database_url: str, tmp_path: Path
+) -> None:
+    rows = tmp_path / "rows.ndjson"
+    city = City(Catalogue.default(), seed=7, today=date(2026, 11, 23))
+    rows.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in city.rows(ROWS, wrong=20)))
+    database = Database(database_url)
+    await migrations.upgrade(database)
+
+    first = _liangzheng(env, "import", str(rows))
+    deadline = time.monotonic() + 60
+    while (await _count(database))[0] == 0:
+        assert first.poll() is None, first.communicate()[0]
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    kept, _ = await _count(database)
+    assert 0 < kept < ROWS, "it was killed in the middle"
+
+    second = _liangzheng(env, "import", str(rows))
+    said, _ = await asyncio.to_thread(second.communicate)
+    found = COUNTS.search(said)
+    assert found is not None, said
+    accepted, unchanged, rejected = map(int, found.groups())
+    assert (accepted + unchanged, rejected) == (ROWS, 20)
+    assert unchanged == kept, "what was committed before the kill is known"
+    assert await _count(database) == (ROWS, ROWS), "one licence and one event a row"
+    await database.close()
+
+
+async def test_two_processes_start_at_once_on_an_empty_database_and_agree(env: dict[str, str]) -> None:
+    both = [_liangzheng(env, "licences") for _ in range(2)]
+    for process in both:
+        said, _ = await asyncio.to_thread(process.communicate)
+        assert process.returncode == 0, said
+    settings = Settings(_env_file=None, data_dir=Path(env["DATA_DIR"]), database_url=env["DATABASE_URL"])
+    platforms = [Platform.of(settings) for _ in range(2)]
+    for platform in platforms:
+        await platform.start()
+    anchors = {platform.key_ring.ring.anchor_pem for platform in platforms}
+    assert len(anchors) == 1
+    for platform in platforms:
+        await platform.database.close()
+
+
+async def test_the_migrations_make_what_the_models_say(database_url: str) -> None:
+    database = Database(database_url)
+    await migrations.upgrade(database)
+    assert await migrations.is_current(database)
+    async with database.engine.begin() as connection:
+        await connection.run_sync(lambda sync: command.check(migrations.config(sync)))
+    await database.close()
+
+
+async def test_a_database_that_was_never_migrated_is_not_current(database_url: str) -> None:
+    database = Database(database_url)
+    assert not await migrations.is_current(database)
+    await database.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"DEPLOYMENT": "production"}, "must set ENCRYPTION_KEYS"),
+        ({"PUBLIC_URL": "http://wallet.example"}, "must be https"),
+        ({"PUBLIC_URL": "https://wallet.example/?a=1"}, "without query"),
+        ({"LISTEN_PORT": "70000"}, "LISTEN_PORT"),
+        ({"ENCRYPTION_KEYS": "k1:short"}, "ENCRYPTION_KEYS"),
+    ],
+)
+def test_a_wrong_setting_ends_with_one_line_that_names_it(settings: dict[str, str], says: str, tmp_path: Path) -> None:
+    process = _liangzheng(os.environ | {"DATA_DIR": str(tmp_path), "COLUMNS": "160"} | settings, "licences")
+    said, _ = process.communicate()
+    assert process.returncode != 0
+    assert says in said
+    assert "Traceback" not in said
+
+
+def test_damaged_secrets_are_named_and_nothing_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "secrets.json").write_text("{")
+    process = _liangzheng(os.environ | {"DATA_DIR": str(tmp_path), "COLUMNS": "160"}, "licences")
+    said, _ = process.communicate()
+    assert "secrets.json is damaged" in said
+    assert (tmp_path / "secrets.json").read_text() == "{"
