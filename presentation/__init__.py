@@ -1,0 +1,1 @@
+"""Showing licences. `shows`: passes and the live code (`FORMAT.md`)."""

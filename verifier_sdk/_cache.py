@@ -155,14 +155,19 @@ class Cache:
             return cursor.rowcount == 1
 
     def _create(self) -> None:
+        if self._version() == _SCHEMA_VERSION:
+            return
         with self._write() as connection:
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            version = self._version()  # another process may have been faster
             if version not in (0, _SCHEMA_VERSION):
                 raise sqlite3.DatabaseError("the cache was written by another version of this program")
             if version == 0:
                 for statement in _SCHEMA.split(";"):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+
+    def _version(self) -> int:
+        return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:

@@ -36,8 +36,7 @@ def origin(url: str) -> tuple[str, str, int]:
         TrustError: `url_not_allowed`: neither https nor http on this machine, or a user, fragment or odd
             character in it.
     """
-    parts = _split(url)
-    return parts.scheme, str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80)
+    return _origin(_split(url))
 
 
 def get(url: str, accept: str, max_bytes: int, *, etag: str | None = None, private_network: bool = False) -> Document:
@@ -87,6 +86,10 @@ def _split(url: str) -> SplitResult:
     return parts
 
 
+def _origin(parts: SplitResult) -> tuple[str, str, int]:
+    return parts.scheme, str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80)
+
+
 def _is_this_machine(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -95,11 +98,9 @@ def _is_this_machine(host: str) -> bool:
 
 
 def _connect(parts: SplitResult, private_network: bool) -> http.client.HTTPConnection:
-    scheme, host, port = parts.scheme, str(parts.hostname), parts.port
-    address = _address(host, port or (443 if scheme == "https" else 80), private_network)
-    if scheme == "http":
-        return _PinnedHTTP(address, host, port)
-    return _PinnedHTTPS(address, host, port)
+    scheme, host, port = _origin(parts)
+    address = _address(host, port, private_network)
+    return (_PinnedHTTPS if scheme == "https" else _PinnedHTTP)(address, host, port)
 
 
 def _address(host: str, port: int, private_network: bool) -> str:
@@ -129,7 +130,7 @@ def _is_outside(address: str, private_network: bool) -> bool:
 class _PinnedHTTP(http.client.HTTPConnection):
     """A connection to the address that was looked at."""
 
-    def __init__(self, address: str, host: str, port: int | None) -> None:
+    def __init__(self, address: str, host: str, port: int) -> None:
         super().__init__(host, port, timeout=CONNECT_TIMEOUT_S)
         self._address = address
 

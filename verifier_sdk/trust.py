@@ -70,13 +70,15 @@ class TrustStore:
             given = {_der(anchor): anchor for anchor in map(_x509.load_anchor, anchors)}
         with _cache_errors():
             cache = Cache(Path(folder))
-            remembered = cache.anchors()
-        if given and remembered and sorted(given) != remembered and not replace_anchors:
+        try:
+            with _cache_errors(), told_as(TrustError, {"form": "cache_unavailable"}):
+                remembered = {der: _x509.load_anchor(der) for der in cache.anchors()}
+            if given and remembered and given.keys() != remembered.keys() and not replace_anchors:
+                raise TrustError("anchor_changed", "the folder remembers other anchors; replace them explicitly")
+        except BaseException:
             cache.close()
-            raise TrustError("anchor_changed", "the folder remembers other anchors; replace them explicitly")
-        with told_as(TrustError, {"form": "cache_unavailable"}):
-            chosen = [given[der] for der in sorted(given)] or [_x509.load_anchor(der) for der in remembered]
-        return cls(cache, tuple(chosen), clock or SystemClock())
+            raise
+        return cls(cache, tuple((given or remembered).values()), clock or SystemClock())
 
     def close(self) -> None:
         """Close the cache."""

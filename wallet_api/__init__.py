@@ -1,0 +1,1 @@
+"""Everything that knows HTTP or connects the packages: settings, database, routes, OAuth, workers, command line."""

@@ -24,6 +24,7 @@ from tests.verifier_sdk.issuer import (
 
 TODAY = days(NOW)
 DAY_S = 86_400
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
 
 def live_code_cases(issuer: Issuer) -> list[Case]:
@@ -64,6 +65,9 @@ def _valid(issuer: Issuer) -> Iterator[Case]:
     yield case("the last second of a pass", issuer.live_code(show_pass=last, changes={6: NOW_S - 30}))
     first = issuer.show_pass({5: NOW_S + 30, 4: NOW_S + DAY_S + 30})
     yield case("the first second of a pass", issuer.live_code(show_pass=first))
+    yield case("a large proof", issuer.live_code(show_pass=_large_pass(issuer, 7000)))
+    longest = qr_text(proof := issuer.proof(), f"{HOST}/{'a' * (4296 - len(qr_text(proof)) - 1)}/v#1")
+    yield case("the longest text a QR code can hold", longest)
     yield case("stored instead of compressed", prefix_base32(_deflate_stored(issuer.proof())))
     listed = [
         issuer.listed("pass", issuer.pass_key, licence_types=["marriage"]),
@@ -83,13 +87,26 @@ def _deflate_stored(data: bytes) -> bytes:
     return deflater.compress(data) + deflater.flush()
 
 
+def _large_pass(issuer: Issuer, size: int) -> cbor2.CBORTag:
+    return issuer.show_pass(items={0: "张三丰", 1: "310", 2: "C" * size})
+
+
+def _with_stray_bit(issuer: Issuer) -> str:
+    """A code that is right but for a bit of its last letter that stands for nothing."""
+    while True:
+        text = issuer.live_code()
+        if len(text.partition("#1")[2]) * 5 % 8:
+            return text[:-1] + LETTERS[LETTERS.index(text[-1]) + 1]
+
+
 def _deflated(data: bytes) -> bytes:
     deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
     return deflater.compress(data) + deflater.flush()
 
 
 def _text(issuer: Issuer) -> Iterator[Case]:
-    good = issuer.live_code()
+    proof = issuer.proof()
+    good = qr_text(proof)
     body = good.partition("#1")[2]
     versions = {"0": "version_unsupported", "$": "version_unsupported", "8": "paper_copy_unsupported"}
     versions |= {"9": "paper_copy_unsupported", "": "malformed", "A": "malformed", "2": "malformed"}
@@ -110,8 +127,8 @@ def _text(issuer: Issuer) -> Iterator[Case]:
         "a digit outside base32": f"{good[:-1]}1",
         "a full-width letter": f"{good[:-1]}\uff21",
         "a length that base32 cannot have": f"{HOST}/v#1" + "A" * 9,
-        "stray trailing bits in base32": f"{HOST}/v#1AB",
-        "longer than a QR code": f"{HOST}/v#1" + "A" * 4296,
+        "stray trailing bits in base32": _with_stray_bit(issuer),
+        "longer than a QR code": qr_text(proof, f"{HOST}/{'a' * (4297 - len(good) - 1)}/v#1"),
     }
     for name, text in texts.items():
         yield Case(name, "malformed", text)
@@ -126,7 +143,7 @@ def _deflate(issuer: Issuer) -> Iterator[Case]:
         "a DEFLATE stream cut short": _deflated(proof)[:-1],
         "a second stream after the first": _deflated(proof) + _deflated(proof),
         "a decompression bomb": _deflated(b"\x00" * 1_000_000),
-        "one byte more than may be inflated": _deflated(proof + b"\x00" * (8193 - len(proof))),
+        "a proof larger than may be inflated": _deflated(issuer.proof(_large_pass(issuer, 9000))),
     }
     for name, stream in streams.items():
         yield Case(name, "malformed", prefix_base32(stream))

@@ -130,6 +130,16 @@ def test_a_device_whose_cache_is_gone_cannot_tell(issuer: Issuer, verifier: Veri
         verifier.check(issuer.live_code())
 
 
+def test_a_device_that_loses_its_status_lists_cannot_tell(issuer: Issuer, verifier: Verifier, tmp_path: Path) -> None:
+    verifier.check(issuer.live_code())
+    with closing(sqlite3.connect(tmp_path / "verifier.sqlite3")) as other:
+        other.execute("DROP TABLE status_list")
+        other.execute("UPDATE state SET generation = generation + 1")
+        other.commit()
+    with pytest.raises(CannotTell, match="status_missing"):
+        verifier.check(issuer.live_code())
+
+
 def test_a_pass_seen_before_is_still_checked_for_time_status_and_issuer(
     issuer: Issuer, verifier: Verifier, tmp_path: Path, world: World, clock: FakeClock
 ) -> None:

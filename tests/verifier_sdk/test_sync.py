@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,11 @@ def test_an_address_that_may_not_be_asked_is_not_asked(url: str, code: str, stor
 @pytest.mark.parametrize("url", ["https://169.254.169.254/", "https://0.0.0.0/", "https://[fe80::1]/"])
 def test_a_private_network_does_not_open_link_local_addresses(url: str, store: TrustStore) -> None:
     assert store.sync(url, private_network=True).trust_list.code == "address_not_allowed"
+
+
+def test_this_machine_may_be_named_by_ipv6(store: TrustStore) -> None:
+    assert store.sync("http://[::1]:9/").trust_list.code == "unreachable"
+    assert store.sync("https://[::1]/").trust_list.code == "unreachable"
 
 
 def test_a_server_that_is_not_there_leaves_what_is_held(server: Server, store: TrustStore, clock: FakeClock) -> None:
@@ -423,6 +429,15 @@ def test_a_cache_that_is_not_one_is_reported(tmp_path: Path, issuer: Issuer) -> 
         TrustStore.open(tmp_path, [issuer.root.pem])
     with pytest.raises(TrustError, match="cache_unavailable"):
         TrustStore.open(tmp_path / "verifier.sqlite3", [issuer.root.pem])
+
+
+def test_a_new_folder_may_be_opened_by_many_at_once(tmp_path: Path, issuer: Issuer, clock: FakeClock) -> None:
+    def open_and_record(number: int) -> bool:
+        with TrustStore.open(tmp_path / "new", [issuer.root.pem], clock=clock) as store:
+            return store.record_code(bytes([number]) * 16, clock.now(), 150)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(open_and_record, range(16)))
 
 
 def test_https_needs_a_certificate_for_the_host(
