@@ -17,6 +17,7 @@ from credentials.issuance.formats.sd_jwt_vc import TYP, PreparedCredential, sign
 from credentials.issuance.models import CredentialOffer, IssuanceGrant
 from credentials.issuance.ports import Clock, OneTimeValues, Protector, Signers
 from credentials.keys import KeyPurpose
+from credentials.keys.formats.jws import b64u_encode
 from credentials.registry import SHANGHAI, CertState, Licence, Registry, StateChange, UnknownLicence, new_id
 from credentials.status import StatusReference, StatusService, StatusValue
 
@@ -228,7 +229,7 @@ class Issuance:
                     "holder_id": holder_id,
                     "format": token_format,
                     "key_thumbprint": key_thumbprint,
-                    "signing_kid": signing_kid.hex(),
+                    "signing_kid": b64u_encode(signing_kid),
                     "status_uri": reference.uri,
                     "status_index": reference.idx,
                     "expires_at": expires_at,
@@ -279,7 +280,7 @@ def licence_claims(licence: Licence) -> dict[str, object]:
 def _expiry(licence: Licence, now: datetime) -> datetime:
     """The end of the licence's last day, or of a credential's longest life; always a midnight (linkability)."""
     longest = datetime.fromtimestamp(_midnight_s(now), UTC) + CREDENTIAL_LIFETIME
-    if licence.valid_until is None:
+    if licence.valid_until is None or licence.valid_until > longest.date():  # 9999-12-31 has no day after
         return longest
     day_after = licence.valid_until + timedelta(days=1)
     return min(longest, datetime.combine(day_after, time(), SHANGHAI).astimezone(UTC))

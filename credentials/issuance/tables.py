@@ -38,7 +38,7 @@ class IssuanceRow(SQLModel, table=True):
     holder_id: str = Field(foreign_key="holder.id", max_length=32)
     format: str = Field(max_length=16)
     key_thumbprint: str = Field(max_length=43)
-    signing_kid: str = Field(max_length=11)
+    signing_kid: str = Field(max_length=11)  # 8 bytes in base64url
     status_uri: str = Field(max_length=255)
     status_index: int
     expires_at: datetime = Field(sa_type=DateTime(timezone=True))
