@@ -17,7 +17,7 @@ from credentials.registry.errors import (
     UnknownLicence,
 )
 from credentials.registry.formats.gbt36903 import row_of
-from credentials.registry.intake import Intake, new_id
+from credentials.registry.intake import Intake
 from credentials.registry.models import (
     SHANGHAI,
     BatchReport,
@@ -30,6 +30,7 @@ from credentials.registry.models import (
     Rejection,
     StateChange,
 )
+from credentials.registry.planning import new_id
 from credentials.registry.service import Holder, Registry
 
 __all__ = [

@@ -180,3 +180,16 @@ class IntakeSource:
 
     system: str
     authority_codes: frozenset[str] | None
+
+
+@dataclass
+class CurrentLicence:
+    """The newest licence of a source record, as an intake moves it along."""
+
+    id: str
+    type_code: str
+    authority_code: str
+    version: int
+    state: CertState
+    source_version: int
+    event_count: int

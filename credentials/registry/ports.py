@@ -1,6 +1,7 @@
 """What the registry needs of others."""
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
@@ -38,4 +39,12 @@ class StateFollower(Protocol):
 
     async def follow(self, session: AsyncSession, changes: Sequence[StateChange]) -> None:
         """Bring what was issued for these licences to their new state. The licence rows are locked already."""
+        ...
+
+
+class UnitOfWork(Protocol):
+    """Gives transactions; `wallet_api.database.Database` does."""
+
+    def transaction(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """A session that commits when the block ends and rolls back when it raises."""
         ...

@@ -1,7 +1,6 @@
 """All SQL of the registry. Values in, values out; transactions belong to the caller."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -10,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
-from credentials.registry.models import BatchReport, CertState, LicenceEvent, OperateType, Rejection
+from credentials.registry.models import BatchReport, CertState, CurrentLicence, LicenceEvent, OperateType, Rejection
 from credentials.registry.tables import (
     EventCursorRow,
     HolderRow,
@@ -30,19 +29,6 @@ def _table(row: type[SQLModel]) -> Table:
 LICENCE, HOLDER, EVENT = _table(LicenceRow), _table(HolderRow), _table(LicenceEventRow)
 LICENCE_HOLDER, CURSOR = _table(LicenceHolderRow), _table(EventCursorRow)
 BATCH, REJECTION = _table(IntakeBatchRow), _table(IntakeRejectionRow)
-
-
-@dataclass
-class CurrentLicence:
-    """The newest licence of a source record, as an intake moves it along."""
-
-    id: str
-    type_code: str
-    authority_code: str
-    version: int
-    state: CertState
-    source_version: int
-    event_count: int
 
 
 async def known_versions(session: AsyncSession, system: str, records: Iterable[str]) -> dict[tuple[str, int], bytes]:
@@ -245,7 +231,8 @@ async def pull_events(session: AsyncSession, consumer: str, limit: int) -> list[
 
     On PostgreSQL an event is handed out only when every transaction that began writing before it has ended: positions
     are given on insert but become visible on commit, and a follower that went by position alone would step over a
-    slower writer's events for good.
+    slower writer's events for good. Transaction numbers are the server's: a long write in a neighbouring database
+    holds the feed back as well, and loses nothing.
     """
     await session.execute(
         upsert(CURSOR)
