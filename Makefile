@@ -15,6 +15,7 @@ test: $(STAMP)  ## all tests that can run here; what was skipped is listed at th
 	.venv/bin/python -m pytest $(PYTEST_ARGS)
 
 check: $(STAMP)  ## style, types, arrows, migrations
+	$(UV) lock --quiet --check
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy

@@ -55,7 +55,7 @@ class Database:
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         if self.is_sqlite:
             if parsed.database and parsed.database != ":memory:":
-                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+                Path(parsed.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.engine = create_async_engine(parsed.set(drivername="sqlite+aiosqlite"), pool_size=pool_size)
             dialect = self.engine.sync_engine.dialect
             dialect.colspecs = {**dialect.colspecs, DateTime: _SqliteUtcInstant}

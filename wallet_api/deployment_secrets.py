@@ -52,7 +52,7 @@ class Secrets:
 
 def _embedded(path: Path) -> dict[str, str]:
     """Read the file, or make it: linked into place whole, so that two starting processes agree on one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
         made = {name: _made_key() for name in SECRET_SETTINGS}
         made["encryption_keys"] = f"embedded-1:{made['encryption_keys']}"

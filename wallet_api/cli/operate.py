@@ -2,12 +2,14 @@
 
 import asyncio
 import signal
+import socket
 import sys
 from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 import uvicorn
+from fastapi import FastAPI
 from rich.markup import escape
 
 from notifications import InboxPage, TickReport
@@ -30,14 +32,8 @@ def serve() -> None:
     settings = Settings()
     logging.configure()
     complete(_prepare(settings))
-    uvicorn.run(
-        create_app(settings),
-        host=settings.listen_host,
-        port=settings.listen_port,
-        access_log=False,
-        server_header=False,
-        log_level="warning",
-    )
+    with _listening(settings) as listening:
+        complete(_server(create_app(settings)).serve([listening]))
 
 
 def run() -> None:
@@ -117,20 +113,29 @@ async def _fill_when_empty(settings: Settings) -> None:
 
 async def _serve_and_tell(settings: Settings) -> None:
     platform = Platform.of(settings)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(settings, platform=platform),
-            host=settings.listen_host,
-            port=settings.listen_port,
-            access_log=False,
-            server_header=False,
-            log_level="warning",
-        )
-    )
-    actors = await cast(platform)
-    if actors is not None:
-        tell(actors, settings)
-    await server.serve()
+    with _listening(settings) as listening:
+        actors = await cast(platform)
+        if actors is not None:
+            tell(actors, settings)
+        await _server(create_app(settings, platform=platform)).serve([listening])
+
+
+def _server(app: FastAPI) -> uvicorn.Server:
+    return uvicorn.Server(uvicorn.Config(app, access_log=False, server_header=False, log_level="warning"))
+
+
+def _listening(settings: Settings) -> socket.socket:
+    """The listening socket, taken before anything is announced."""
+    family = socket.AF_INET6 if ":" in settings.listen_host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.listen_host, settings.listen_port))
+    except OSError as error:
+        listening.close()
+        place = f"{settings.listen_host}:{settings.listen_port}"
+        fail(f"cannot listen on {place} ({error.strerror}); choose another with LISTEN_PORT and PUBLIC_URL")
+    return listening
 
 
 def tell(actors: Cast, settings: Settings) -> None:
