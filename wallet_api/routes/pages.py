@@ -3,7 +3,7 @@
 from datetime import date
 from importlib import resources
 
-from fastapi import APIRouter
+from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, FunctionLoader, select_autoescape
 
@@ -41,7 +41,8 @@ async def start_page(platform: AppPlatform) -> HTMLResponse:
 @router.get("/v")
 async def live_code_page(platform: AppPlatform) -> HTMLResponse:
     """Where a phone camera lands that read a live code. It says what the code needs; it never says valid."""
-    return _page("live_code.html", base=platform.settings.url_path)
+    settings = platform.settings
+    return _page("live_code.html", base=settings.url_path, public_url=settings.public_url)
 
 
 @router.get("/types/{code}/{version}/specimen.svg")
@@ -50,7 +51,9 @@ async def specimen(code: str, version: int, platform: AppPlatform) -> Response:
     kind = platform.catalogue.get(code, version)
     city = City(platform.catalogue, seed=0, today=date(2026, 1, 1))
     rows = city.rows(8)
-    row = next(row for row in rows if row["certificate_type_code"] == kind.certificate_type_code)
+    row = next((row for row in rows if row["certificate_type_code"] == kind.certificate_type_code), None)
+    if row is None:
+        raise HTTPException(404, "the sample city has no licence of this type")
     authorities = {body.code: body.name.zh for body in kind.issuing_authorities}
     claims = {
         "holder_name": row["certificate_holders"][0]["certificate_holder_name"],
@@ -66,8 +69,8 @@ async def specimen(code: str, version: int, platform: AppPlatform) -> Response:
 
 @router.get("/assets/{name}")
 async def asset(name: str) -> Response:
-    """Style and script of the pages."""
-    kinds = {"pages.css": "text/css", "pages.js": "text/javascript"}
+    """Style, script and mark of the pages."""
+    kinds = {"pages.css": "text/css", "pages.js": "text/javascript", "mark.svg": "image/svg+xml"}
     if name not in kinds:
         return Response(status_code=404)
     return Response((_WEB / name).read_bytes(), media_type=kinds[name])

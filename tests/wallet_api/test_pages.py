@@ -1,0 +1,489 @@
+"""The pages for people: whole without a network, understandable without a script, and never a verdict."""
+
+import asyncio
+import json
+import os
+import re
+import socket
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import uvicorn
+from playwright.async_api import Browser, Page, Route, async_playwright, expect
+
+from credentials.catalogue import Catalogue, LicenceType
+from credentials.registry import SHANGHAI, IntakeSource
+from wallet_api.app import create_app
+from wallet_api.cli.console import opened
+from wallet_api.cli.operate import prepare_embedded
+from wallet_api.routes import pages
+from wallet_api.sample import City
+from wallet_api.settings import Settings
+from wallet_api.tour import DEMO_CLIENT, Step, cast, steps
+from wallet_api.wiring import Platform
+
+CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+SAMPLE_ROWS = 120
+LIVE_CODE = "1" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567" * 8
+VERDICTS = re.compile(r"有效|无效|通过|合格|\bin?valid|genuine|authentic|✓|✔|✅", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Site:
+    """An embedded platform with a small sample, and the free port on which it may be served."""
+
+    platform: Platform
+    listener: socket.socket
+
+    @property
+    def settings(self) -> Settings:
+        return self.platform.settings
+
+    def client(self, platform: Platform | None = None) -> httpx.AsyncClient:
+        app = create_app(self.settings, platform=platform or self.platform)
+        return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=self.settings.public_url)
+
+
+@pytest.fixture(scope="module")
+def site(runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    data_dir = tmp_path_factory.mktemp("pages")
+    settings = Settings(
+        _env_file=None,
+        deployment="embedded",
+        data_dir=data_dir,
+        database_url=f"sqlite:///{data_dir / 'pages.db'}",
+        listen_port=port,
+        public_url=f"http://127.0.0.1:{port}",
+        embedded_worker=False,
+    )
+    platform = Platform.of(settings)
+    runner.run(_fill(settings))
+    runner.run(platform.start())
+    yield Site(platform, listener)
+    runner.run(platform.database.close())
+    listener.close()
+
+
+async def _fill(settings: Settings) -> None:
+    async with opened(settings) as platform:
+        await prepare_embedded(platform)
+        city = City(platform.catalogue, seed=1, today=platform.clock.now().astimezone(SHANGHAI).date())
+        lines = [json.dumps(row).encode() for row in city.rows(SAMPLE_ROWS)]
+        await platform.intake.take_all(platform.database, IntakeSource(DEMO_CLIENT, None), lines)
+
+
+async def _steps(site: Site) -> Sequence[Step]:
+    actors = await cast(site.platform)
+    assert actors is not None
+    return steps(actors, site.settings.public_url, str(site.settings.data_dir))
+
+
+# ---- what is served
+
+
+class Outline(HTMLParser):
+    """The elements of a page with the names of their attributes, and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, tuple[str, ...]]] = []
+        self.languages: list[str | None] = []
+        self.addresses: list[str] = []
+        self.text = ""
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, tuple(name for name, _ in attrs)))
+        self.languages += [value for name, value in attrs if name == "lang" and tag == "span"]
+        self.addresses += [value or "" for name, value in attrs if name in ("href", "src")]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def _start(**values: Any) -> str:
+    given = {"embedded": True, "base": "", "types": (), "steps": ()} | values
+    return pages._pages.get_template("start.html").render(given)
+
+
+def _type(text: str, code: str = "some-licence") -> SimpleNamespace:
+    name = SimpleNamespace(zh=text, en=text)
+    return SimpleNamespace(code=code, version=1, name=name, issuing_authorities=[SimpleNamespace(name=name)])
+
+
+@pytest.mark.parametrize("path", ["/", "/v"])
+async def test_a_page_forbids_everything_foreign_and_everything_inline(site: Site, path: str) -> None:
+    async with site.client() as client:
+        answer = await client.get(path)
+    assert answer.status_code == 200
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["Cache-Control"] == "no-store"
+    elements = Outline(answer.text).elements
+    assert [names for tag, names in elements if tag == "script"] == [("src",)]
+    assert all(tag != "style" and "style" not in names for tag, names in elements)
+    assert not any(name.startswith("on") for _, names in elements for name in names)
+
+
+@pytest.mark.parametrize("path", ["/", "/v", "/assets/pages.css", "/assets/pages.js", "/assets/mark.svg"])
+async def test_pages_and_assets_name_no_foreign_address(site: Site, path: str) -> None:
+    async with site.client() as client:
+        answer = await client.get(path)
+    assert answer.status_code == 200
+    allowed = (site.settings.public_url + "/", "http://www.w3.org/")
+    named = re.findall(r"(?:https?:)?//[a-z0-9.-]+[^\s\"'<)]*", answer.text)
+    assert [address for address in named if not address.startswith(allowed)] == []
+    assert "@import" not in answer.text
+
+
+@pytest.mark.parametrize("name", ["none.css", "start.html", "..%2Fapp.py", "%2e%2e%2fapp.py", ""])
+async def test_an_unknown_asset_is_not_found(site: Site, name: str) -> None:
+    async with site.client() as client:
+        assert (await client.get(f"/assets/{name}")).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/v"])
+async def test_every_text_stands_in_both_languages(site: Site, path: str) -> None:
+    async with site.client() as client:
+        languages = Outline((await client.get(path)).text).languages
+    brand = languages.count("zh-CN") - languages.count("en")
+    assert brand == 1, "only the name 亮证 has no second language"
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "<script>alert(1)</script>",
+        '"><img src=x onerror=alert(1)>',
+        "' onload='alert(1)",
+        "</code></pre></ol><h1>",
+        "{{ 7 * 7 }}{% raw %}",
+        "<!--",
+        "&lt;b&gt;&quot;",
+    ],
+)
+def test_a_hostile_name_stays_text(hostile: str) -> None:
+    def outline(text: str) -> Outline:
+        return Outline(_start(types=[_type(text)], steps=[Step(text, text, (text, text))]))
+
+    shown, harmless = outline(hostile), outline(" ".join(["harmless"] * len(hostile.split(" "))))
+    assert shown.elements == harmless.elements
+    assert shown.text.count(hostile) == harmless.text.count("harmless") / len(hostile.split(" "))
+
+
+def test_a_hostile_code_cannot_leave_its_link() -> None:
+    addresses = Outline(_start(types=[_type("x", code='a"b?c#d <e>')])).addresses
+    assert "/types/a%22b%3Fc%23d%20%3Ce%3E/1/specimen.svg" in addresses
+
+
+def test_every_link_keeps_to_the_public_path() -> None:
+    addresses = Outline(_start(base="/wallet", types=[_type("x")])).addresses
+    well_known = "/.well-known/openid-credential-issuer/wallet"
+    assert well_known in addresses
+    assert [a for a in addresses if not a.startswith("/wallet/")] == [well_known]
+
+
+def test_an_empty_store_says_why_there_are_no_steps_and_what_to_do() -> None:
+    page = _start()
+    assert 'id="no-steps"' in page
+    assert "make run" in page
+
+
+def test_a_production_platform_shows_neither_banner_nor_steps() -> None:
+    page = _start(embedded=False, types=[_type("x")])
+    assert 'id="embedded"' not in page
+    assert "make run" not in page
+    assert "x" in Outline(page).text
+
+
+@dataclass(frozen=True)
+class OneTypeMore:
+    """A catalogue with a type that the sample city knows nothing of."""
+
+    known: Catalogue
+
+    def get(self, code: str, version: int | None = None) -> LicenceType:
+        if code == "night-market-licence":
+            return replace(self.known.get("food-business-licence"), certificate_type_code="never drawn")
+        return self.known.get(code, version)
+
+
+async def test_a_type_without_a_sample_has_no_specimen(site: Site) -> None:
+    platform: Any = replace(site.platform, catalogue=OneTypeMore(site.platform.catalogue))
+    async with site.client(platform) as client:
+        known = await client.get("/types/driving-licence/1/specimen.svg")
+        missing = await client.get("/types/night-market-licence/1/specimen.svg")
+    assert (known.status_code, missing.status_code) == (200, 404)
+
+
+# ---- what a browser makes of it
+
+
+class PageServer(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # Ctrl-C stays the test run's
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        finally:
+            self.up.set()
+
+
+@pytest.fixture(scope="module")
+def served(runner: asyncio.Runner, site: Site) -> Iterator[Site]:
+    """The site behind a real server, as a process of its own would serve it."""
+    config = uvicorn.Config(create_app(site.settings), log_config=None, access_log=False, ws="none")
+    server = PageServer(config)
+
+    async def start() -> asyncio.Task[None]:
+        task = asyncio.create_task(server.serve(sockets=[site.listener]))
+        await server.up.wait()
+        return task
+
+    async def stop(task: asyncio.Task[None]) -> None:
+        server.should_exit = True
+        await task
+
+    task = runner.run(start())
+    yield site
+    runner.run(stop(task))
+
+
+@pytest.fixture(scope="module")
+def browser(runner: asyncio.Runner) -> Iterator[Browser]:
+    """Chromium. Without it: skipped, but in CI failed."""
+    if not CHROMIUM.exists():
+        if os.environ.get("CI"):
+            pytest.fail(f"CI needs Chromium at {CHROMIUM} (or CHROMIUM)")
+        pytest.skip(f"no Chromium at {CHROMIUM} (or CHROMIUM)")
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+    playwright = runner.run(async_playwright().start())
+    browser = runner.run(playwright.chromium.launch(executable_path=CHROMIUM, args=arguments, headless=True))
+    yield browser
+    runner.run(browser.close())
+    runner.run(playwright.stop())
+
+
+@dataclass(frozen=True)
+class Visit:
+    page: Page
+    asked: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    async def reload(self, path: str) -> None:
+        """Open `path` as a new document; a change of nothing but the fragment would keep the old one."""
+        await self.page.goto("about:blank")
+        await self.page.goto(path)
+
+
+@asynccontextmanager
+async def visit(browser: Browser, site: Site, path: str = "/", **context: Any) -> AsyncIterator[Visit]:
+    """Open a page in a fresh profile; nothing may leave this machine, and nothing may be complained of."""
+    session = await browser.new_context(base_url=site.settings.public_url, **{"locale": "en-GB"} | context)
+    seen = Visit(await session.new_page())
+    session.on("request", lambda request: seen.asked.append(request.url))
+    session.on("console", lambda message: seen.complaints.append(message.text))
+    session.on("weberror", lambda error: seen.complaints.append(str(error.error)))
+    await seen.page.goto(path)
+    yield seen
+    await session.close()
+    assert {urlsplit(url).hostname for url in seen.asked if url != "about:blank"} == {"127.0.0.1"}
+    assert seen.complaints == []
+
+
+@pytest.mark.browser
+async def test_the_start_page_shows_the_six_steps_and_copies_their_commands(browser: Browser, served: Site) -> None:
+    expected = await _steps(served)
+    async with visit(browser, served, permissions=["clipboard-read", "clipboard-write"]) as seen:
+        cards = seen.page.locator(".step")
+        await expect(cards).to_have_count(6)
+        await expect(seen.page.locator("#embedded")).to_be_visible()
+        for number, step in enumerate(expected):
+            card = cards.nth(number)
+            await expect(card.get_by_role("heading")).to_have_text(step.title_en, use_inner_text=True)
+            await card.get_by_role("button", name="Copy").focus()
+            await seen.page.keyboard.press("Enter")
+            await expect(card.get_by_role("status")).to_have_text("Copied", use_inner_text=True)
+            assert await seen.page.evaluate("navigator.clipboard.readText()") == "\n".join(step.commands)
+
+
+@pytest.mark.browser
+async def test_a_refused_clipboard_leaves_the_commands_selected(browser: Browser, served: Site) -> None:
+    first, *_ = await _steps(served)
+    async with visit(browser, served) as seen:
+        await seen.page.evaluate(
+            "() => { navigator.clipboard.writeText = () => Promise.reject(new Error('refused')); }"
+        )
+        card = seen.page.locator(".step").first
+        await card.get_by_role("button").click()
+        await expect(card.get_by_role("status")).to_contain_text("press Ctrl+C", use_inner_text=True)
+        selected = await seen.page.evaluate("getSelection().toString()")
+        assert [line.rstrip() for line in selected.splitlines() if line] == list(first.commands)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("status", "body", "state", "told"),
+    [
+        (200, '{"status": "ok"}', "ok", "Ready"),
+        (503, '{"status": "not ready", "database": "ok", "keys": "not loaded"}', "not-ready", "keys: not loaded"),
+        (503, "<h1>proxy error</h1>", "odd", "HTTP 503"),
+        (200, '{"status": "not ready"}', "odd", "not taken as ready"),
+        (200, "null", "odd", "not taken as ready"),
+        (0, "", "unreachable", "No answer"),
+    ],
+)
+async def test_the_health_is_told_as_it_is(
+    browser: Browser, served: Site, status: int, body: str, state: str, told: str
+) -> None:
+    async def answer(route: Route) -> None:
+        await (route.fulfill(status=status, body=body) if status else route.abort())
+
+    async with visit(browser, served) as seen:
+        health = seen.page.locator("#health")
+        await expect(health).to_have_attribute("data-state", "ok")
+        await expect(health.get_by_role("status")).to_have_text("Ready", use_inner_text=True)
+        await seen.page.route("**/health/ready", answer)
+        await health.get_by_role("button", name="Check again").click()
+        await expect(health).to_have_attribute("data-state", state)
+        await expect(health.get_by_role("status")).to_contain_text(told, use_inner_text=True)
+        if state != "ok":
+            await expect(health.get_by_text("Ready", exact=True)).to_be_hidden()
+        # Chromium writes every failed fetch to its console; those are ours.
+        seen.complaints[:] = [line for line in seen.complaints if not line.startswith("Failed to load resource")]
+
+
+@pytest.mark.browser
+async def test_every_type_shows_its_specimen(browser: Browser, served: Site) -> None:
+    kinds = served.platform.catalogue.types()
+    async with visit(browser, served) as seen:
+        images = seen.page.locator(".type img")
+        await expect(images).to_have_count(len(kinds))
+        for image, kind in zip(await images.all(), kinds, strict=True):
+            assert await image.evaluate("image => image.complete && image.naturalWidth > 0")
+            assert kind.name.zh in (await image.get_attribute("alt") or "")
+        for link in await seen.page.locator(".links a, .type a").all():
+            answer = await seen.page.request.get(await link.get_attribute("href") or "")
+            assert answer.status == 200
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("locale", "first", "other", "shown", "hidden"),
+    [("zh-CN", "zh-CN", "en", "证照类型", "Licence types"), ("en-GB", "en", "zh-CN", "Licence types", "证照类型")],
+)
+async def test_the_language_follows_the_browser_until_one_is_chosen(
+    browser: Browser, served: Site, locale: str, first: str, other: str, shown: str, hidden: str
+) -> None:
+    async with visit(browser, served, locale=locale) as seen:
+        page = seen.page
+        await expect(page.locator("html")).to_have_attribute("lang", first)
+        await expect(page.get_by_text(shown, exact=True)).to_be_visible()
+        await expect(page.get_by_text(hidden, exact=True)).to_be_hidden()
+        await page.locator(f"[data-choose={other}]").click()
+        await seen.reload("/v")
+        await seen.reload("/")
+        await expect(page.locator("html")).to_have_attribute("lang", other)
+        await expect(page.locator(f"[data-choose={other}]")).to_have_attribute("aria-pressed", "true")
+        await expect(page.get_by_text(hidden, exact=True)).to_be_visible()
+        await expect(page.get_by_text(shown, exact=True)).to_be_hidden()
+
+
+@pytest.mark.browser
+async def test_without_a_script_both_languages_are_shown_and_nothing_is_claimed(browser: Browser, served: Site) -> None:
+    async with visit(browser, served, java_script_enabled=False) as seen:
+        for text in ("证照类型", "Licence types", "Not checked: no script runs here"):
+            await expect(seen.page.get_by_text(text, exact=True)).to_be_visible()
+        await expect(seen.page.get_by_role("button")).to_have_count(0)
+        await seen.reload(f"/v#{LIVE_CODE}")
+        await expect(seen.page.get_by_role("status")).to_contain_text("still in the address bar", use_inner_text=True)
+        assert not VERDICTS.search(await seen.page.inner_text("body"))
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("path", ["/", f"/v#{LIVE_CODE}"])
+@pytest.mark.parametrize("locale", ["zh-CN", "en-GB"])
+async def test_a_phone_need_not_scroll_sideways(browser: Browser, served: Site, path: str, locale: str) -> None:
+    async with visit(browser, served, path, locale=locale, viewport={"width": 390, "height": 844}) as seen:
+        assert await seen.page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+@pytest.mark.browser
+async def test_the_api_documentation_renders_without_a_network(browser: Browser, served: Site) -> None:
+    async with visit(browser, served, "/docs") as seen:
+        await expect(seen.page.locator(".opblock").first).to_be_visible()
+        await expect(seen.page.get_by_text("/api/v1/trust-list", exact=True).first).to_be_visible()
+
+
+FORMS = {
+    "no code": ("", "There is no code here"),
+    "an empty fragment": ("#", "There is no code here"),
+    "a live code": (f"#{LIVE_CODE}", "This looks like a live code of a licence"),
+    "a printed copy's code, 8": ("#8ABCDEFGH", "This is a code for printed copies"),
+    "a printed copy's code, 9": ("#9", "This is a code for printed copies"),
+    "a version of tests": ("#0ABCDEFGH", "Not a code of a form known here"),
+    "a version to come": ("#2ABCDEFGH", "Not a code of a form known here"),
+    "a version alone": ("#1", "Not a code of a form known here"),
+    "lower case": ("#1abcdefgh", "Not a code of a form known here"),
+    "not in the alphabet": ("#1ABCDEFG1", "Not a code of a form known here"),
+    "padded": ("#1ABCDEFG=", "Not a code of a form known here"),
+    "a length that no bytes have": ("#1ABC", "Not a code of a form known here"),
+    "longer than a QR symbol": ("#1" + "A" * 4296, "Not a code of a form known here"),
+    "markup": ("#<img/src=x/onerror=alert(1)>", "Not a code of a form known here"),
+    "broken escapes": ("#1%E4%", "Not a code of a form known here"),
+}
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("fragment", "heading"), FORMS.values(), ids=FORMS)
+async def test_the_live_code_page_tells_a_form_and_never_a_verdict(
+    browser: Browser, served: Site, fragment: str, heading: str
+) -> None:
+    async with visit(browser, served, f"/v{fragment}") as seen:
+        page = seen.page
+        await expect(page.get_by_role("heading", level=1)).to_have_text(heading, use_inner_text=True)
+        await expect(page.get_by_text("A picture proves nothing", exact=True)).to_be_visible()
+        for language in ("en", "zh-CN"):
+            await page.locator(f"[data-choose={language}]").click()
+            assert not VERDICTS.search(await page.inner_text("body"))
+        assert not VERDICTS.search(await page.title())
+
+
+@pytest.mark.browser
+async def test_a_live_code_leaves_the_address_bar_and_goes_nowhere(browser: Browser, served: Site) -> None:
+    url = served.settings.public_url
+    async with visit(browser, served, f"/v#{LIVE_CODE}") as seen:
+        page = seen.page
+        assert page.url == f"{url}/v"
+        assert await page.evaluate("history.length") == 1 + len(["about:blank"])
+        assert LIVE_CODE not in await page.content()
+        assert LIVE_CODE not in await page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
+        names = {urlsplit(asked).path for asked in seen.asked}
+        assert names <= {"/v", "/assets/pages.css", "/assets/pages.js", "/assets/mark.svg"}
+        assert {urlsplit(asked).query for asked in seen.asked} == {""}
+
+
+@pytest.mark.browser
+async def test_another_code_in_the_same_tab_is_looked_at_anew(browser: Browser, served: Site) -> None:
+    async with visit(browser, served, "/v#9ABCDEFGH") as seen:
+        await seen.page.goto(f"/v#{LIVE_CODE}")
+        await expect(seen.page.get_by_role("heading", level=1)).to_contain_text("live code", use_inner_text=True)
+        await expect(seen.page).to_have_url(f"{served.settings.public_url}/v")
