@@ -1,10 +1,12 @@
 """The way of one licence in six steps, as commands to paste: what `make run` prints, `/` shows and `make demo` does."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from credentials.registry import SHANGHAI, Licence
+from wallet_api.settings import Settings
 from wallet_api.wiring import Platform
 
 SAMPLE_TYPE = "driving-licence"
@@ -13,7 +15,7 @@ DEMO_CLIENT = "demo-department"
 
 @dataclass(frozen=True)
 class Step:
-    """One step; `commands` are shell lines, `{bin}` not resolved: they are run from the repository's folder."""
+    """One step; `commands` are shell lines to run in the repository's folder."""
 
     title_zh: str
     title_en: str
@@ -42,8 +44,9 @@ async def cast(platform: Platform) -> Cast | None:
     return Cast(shown[0], ending[0]) if shown and ending else None
 
 
-def steps(actors: Cast, public_url: str, data_dir: str) -> Sequence[Step]:
-    """The six steps for these licences."""
+def steps(actors: Cast, settings: Settings) -> Sequence[Step]:
+    """The six steps for these licences. What was set for this process is set for the commands as well."""
+    public_url, data_dir = settings.public_url, settings.data_dir
     run, verify = ".venv/bin/liangzheng", ".verifier/bin/liangzheng-verify"
     shown, ending = actors.shown.identifier, actors.ending.identifier
     code = f'"$({run} holder show --once --text)"'
@@ -53,6 +56,7 @@ def steps(actors: Cast, public_url: str, data_dir: str) -> Sequence[Step]:
             "归集：部门的证照文件入库，错误的行逐条说明原因",
             "In: a department's file of licences; wrong rows are refused one by one with a reason",
             (
+                *_environment(settings),
                 f"{run} sample --rows 300 --wrong 5 --out {data_dir}/sample.ndjson",
                 f"{run} import {data_dir}/sample.ndjson",
             ),
@@ -102,3 +106,18 @@ def steps(actors: Cast, public_url: str, data_dir: str) -> Sequence[Step]:
             ),
         ),
     )
+
+
+def _environment(settings: Settings) -> tuple[str, ...]:
+    """What the commands need to find this platform where its settings are not the defaults. A database's URL may hold
+    a password and is not repeated."""
+    fields = type(settings).model_fields
+    given = {
+        name.upper(): str(getattr(settings, name))
+        for name in ("public_url", "data_dir")
+        if getattr(settings, name) != fields[name].default
+    }
+    lines = ["export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in given.items())] if given else []
+    if settings.database_url:
+        lines.append("export DATABASE_URL=...  # as for this process")
+    return tuple(lines)

@@ -85,7 +85,7 @@ async def _fill(settings: Settings) -> None:
 async def _steps(site: Site) -> Sequence[Step]:
     actors = await cast(site.platform)
     assert actors is not None
-    return steps(actors, site.settings.public_url, str(site.settings.data_dir))
+    return steps(actors, site.settings)
 
 
 # ---- what is served
@@ -144,7 +144,7 @@ async def test_pages_and_assets_name_no_foreign_address(site: Site, path: str) -
     assert answer.status_code == 200
     allowed = (site.settings.public_url + "/", "http://www.w3.org/")
     named = re.findall(r"(?:https?:)?//[a-z0-9.-]+[^\s\"'<)]*", answer.text)
-    assert [address for address in named if not address.startswith(allowed)] == []
+    assert [address for address in named if not f"{address}/".startswith(allowed)] == []
     assert "@import" not in answer.text
 
 

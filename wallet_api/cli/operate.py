@@ -144,7 +144,7 @@ def tell(actors: Cast, settings: Settings) -> None:
     console.print("[yellow]embedded mode: secrets made by itself, for trying out only[/]")
     console.print(f"API documentation: {settings.public_url}/docs\n")
     console.print("Follow one licence all the way; paste these into another terminal:\n")
-    for number, step in enumerate(steps(actors, settings.public_url, str(settings.data_dir)), start=1):
+    for number, step in enumerate(steps(actors, settings), start=1):
         console.print(f"[bold cyan]# {number}. {step.title_en}[/]\n[cyan]#    {step.title_zh}[/]")
         for command in step.commands:
             console.print(escape(command), soft_wrap=True)

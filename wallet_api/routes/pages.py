@@ -34,7 +34,7 @@ async def start_page(platform: AppPlatform) -> HTMLResponse:
         embedded=settings.deployment == "embedded",
         base=settings.url_path,
         types=platform.catalogue.types(),
-        steps=steps(actors, settings.public_url, str(settings.data_dir)) if actors else (),
+        steps=steps(actors, settings) if actors else (),
     )
 
 
