@@ -69,10 +69,13 @@ async def _credential_request(_request: Request, error: Exception) -> JSONRespon
     return JSONResponse({"error": error.code, "error_description": error.detail}, 400, headers=NO_STORE)
 
 
-async def _oauth(_request: Request, error: Exception) -> JSONResponse:
+async def _oauth(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, OAuthError)
-    status = 401 if error.error == "invalid_client" else 400
-    return JSONResponse({"error": error.error, "error_description": error.description}, status, headers=NO_STORE)
+    answer = JSONResponse({"error": error.error, "error_description": error.description}, 400, headers=NO_STORE)
+    if error.error == "invalid_client" and "Authorization" in request.headers:
+        answer.status_code = 401  # RFC 6749 §5.2: only then, and with a challenge
+        answer.headers["WWW-Authenticate"] = 'Basic realm="no client passwords: use private_key_jwt"'
+    return answer
 
 
 async def _access(_request: Request, error: Exception) -> JSONResponse:

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
@@ -25,6 +26,7 @@ OFFER_LIFETIME = timedelta(minutes=30)  # the holder stands at the counter, or h
 TX_CODE_ATTEMPTS = 5  # of a million codes: guessing right has odds of 1 in 200,000
 CREDENTIAL_LIFETIME = timedelta(days=365)  # a wallet fetches anew once a year even what is long-term
 
+_OFFER_ID = re.compile(r"[A-Za-z0-9_-]{43}")
 _STATUS_OF: dict[CertState, StatusValue] = {
     CertState.VALID: StatusValue.VALID,
     CertState.SUSPENDED: StatusValue.SUSPENDED,
@@ -113,7 +115,8 @@ class Issuance:
         Raises:
             OfferUnknown: there is none, it was used, or it is over.
         """
-        row = await repository.live_offer(session, offer_id, self._clock.now())
+        well_formed = _OFFER_ID.fullmatch(offer_id)  # PostgreSQL takes no NUL in a text
+        row = await repository.live_offer(session, offer_id, self._clock.now()) if well_formed else None
         if row is None:
             raise OfferUnknown("there is no such offer, or it was used, or it is over")
         offer = CredentialOffer(

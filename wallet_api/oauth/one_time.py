@@ -19,9 +19,10 @@ class OneTimeValues:
         """True for the first caller with (purpose, value), False ever after; one atomic statement.
 
         Args:
+            value: any text, also such as JSON escapes can smuggle in.
             expires_at: until when the value must be remembered.
         """
-        digest = hashlib.sha256(f"{purpose}\x00{value}".encode()).digest()
+        digest = hashlib.sha256(f"{purpose}\x00{value}".encode(errors="surrogatepass")).digest()
         statement = insert(_VALUES).values(value_hash=digest, expires_at=expires_at)
         first = statement.on_conflict_do_nothing(index_elements=["value_hash"]).returning(_VALUES.c.value_hash)
         return (await session.execute(first)).first() is not None

@@ -5,7 +5,8 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import TypeGuard
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -77,7 +78,7 @@ class AuthorizationServer:
         if grant_type not in GRANT_TYPES:
             raise OAuthError("unsupported_grant_type", "see grant_types_supported in the metadata")
         if grant_type == "client_credentials":
-            return await self._client_credentials(form)
+            return await self._client_credentials(form, dpop)
         return await self._pre_authorized_code(form, dpop)
 
     async def _pre_authorized_code(self, form: Mapping[str, str], dpop: Sequence[str]) -> dict[str, object]:
@@ -113,13 +114,14 @@ class AuthorizationServer:
         except DpopInvalid as error:
             raise OAuthError("invalid_dpop_proof", error.detail) from error
 
-    async def _client_credentials(self, form: Mapping[str, str]) -> dict[str, object]:
+    async def _client_credentials(self, form: Mapping[str, str], dpop: Sequence[str]) -> dict[str, object]:
         async with self._database.transaction() as session:
+            jkt = await self._proof_key(session, dpop) if dpop else None
             client_id, scope = await self._authenticated_client(session, form)
             asked = set(form.get("scope", scope).split())
             if not asked or not asked <= set(scope.split()):
                 raise OAuthError("invalid_scope", "the client is not registered for this scope")
-            return await self._grant(session, {"client_id": client_id, "scope": " ".join(sorted(asked))}, None)
+            return await self._grant(session, {"client_id": client_id, "scope": " ".join(sorted(asked))}, jkt)
 
     async def _authenticated_client(self, session: AsyncSession, form: Mapping[str, str]) -> tuple[str, str]:
         """`private_key_jwt` (RFC 7523 §3, OpenID Connect Core §9): the client's id and registered scope."""
@@ -130,18 +132,17 @@ class AuthorizationServer:
         except JwtMalformed as error:
             raise OAuthError("invalid_client", error.detail) from error
         unverified_id = assertion.unverified_claims.get("sub")
-        client = await repository.active_client(session, unverified_id) if isinstance(unverified_id, str) else None
+        if not isinstance(unverified_id, str) or not CLIENT_ID.fullmatch(unverified_id):
+            raise OAuthError("invalid_client", "sub of the assertion is not a client id")
+        client = await repository.active_client(session, unverified_id)
         if client is None or form.get("client_id", unverified_id) != unverified_id:
             raise OAuthError("invalid_client", "the client is unknown or suspended")
         claims = _verified_by_any(assertion, client.jwks)
-        now = self._clock.now()
-        expires_s, jti = claims.get("exp"), claims.get("jti")
         if claims.get("iss") != client.client_id or claims.get("aud") not in (self.issuer, self.token_endpoint):
             raise OAuthError("invalid_client", "iss or aud of the assertion is wrong")
-        if isinstance(expires_s, bool) or not isinstance(expires_s, int | float):
-            raise OAuthError("invalid_client", "exp of the assertion is missing")
-        if not now.timestamp() < expires_s + SKEW.seconds <= (now + ASSERTION_LIFETIME + 2 * SKEW).timestamp():
-            raise OAuthError("invalid_client", "the assertion is over, or good for longer than five minutes")
+        now = self._clock.now()
+        _check_times(claims, now)
+        jti = claims.get("jti")
         if not isinstance(jti, str) or not jti:
             raise OAuthError("invalid_client", "jti of the assertion is missing")
         memory = now + ASSERTION_LIFETIME + 3 * SKEW
@@ -237,6 +238,21 @@ def _verified_by_any(assertion: SignedJwt, jwks: Sequence[object]) -> Mapping[st
         except (JwtSignatureInvalid, KeyMalformed):
             continue
     raise OAuthError("invalid_client", "no registered key verifies the assertion")
+
+
+def _check_times(claims: Mapping[str, object], now: datetime) -> None:
+    """`exp` is required and near, `nbf` is optional (RFC 7523 §3, items 4 and 5)."""
+    expires_s, starts_s = claims.get("exp"), claims.get("nbf", 0)
+    if not _is_number(expires_s) or not _is_number(starts_s):
+        raise OAuthError("invalid_client", "exp of the assertion is missing, or nbf is no number")
+    if not now.timestamp() < expires_s + SKEW.seconds <= (now + ASSERTION_LIFETIME + 2 * SKEW).timestamp():
+        raise OAuthError("invalid_client", "the assertion is over, or good for longer than five minutes")
+    if starts_s > (now + SKEW).timestamp():
+        raise OAuthError("invalid_client", "the assertion is not good yet")
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _hash(token: str) -> bytes:

@@ -23,7 +23,7 @@ async def token(request: Request, platform: AppPlatform) -> JSONResponse:
 
 
 def _form(content_type: str, body: bytes) -> dict[str, str]:
-    """The parameters, each given once (RFC 6749 §3.2); unknown ones are kept and ignored later."""
+    """The parameters (RFC 6749 §3.2): each given once, those without a value left out, unknown ones ignored later."""
     if content_type.partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
         raise OAuthError("invalid_request", "send application/x-www-form-urlencoded")
     try:
@@ -39,4 +39,4 @@ def _form(content_type: str, body: bytes) -> dict[str, str]:
     form = dict(pairs)
     if len(form) != len(pairs):
         raise OAuthError("invalid_request", "a parameter is given twice")
-    return form
+    return {name: value for name, value in form.items() if value}
