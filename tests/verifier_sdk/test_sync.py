@@ -94,6 +94,7 @@ def raw_claims(server: Server, payload: bytes) -> str:
 
 REFUSED_TRUST_LISTS: dict[str, tuple[str, Callable[[Server], str]]] = {
     "not a JWS": ("trust_list_malformed", lambda s: "<html>"),
+    "not ASCII": ("trust_list_malformed", lambda s: s.trust_list() + "é"),
     "two parts": ("trust_list_malformed", lambda s: s.trust_list().rpartition(".")[0]),
     "another typ": ("trust_list_malformed", lambda s: s.trust_list(header={"typ": "JWT"})),
     "no typ": ("trust_list_malformed", lambda s: s.trust_list(header={"typ": DELETE})),
@@ -265,6 +266,7 @@ def test_what_has_not_changed_is_not_sent_again(server: Server, store: TrustStor
 
 REFUSED_STATUS_LISTS: dict[str, tuple[str, Callable[[Server], str]]] = {
     "not a JWS": ("status_list_malformed", lambda s: "{}"),
+    "not ASCII": ("status_list_malformed", lambda s: s.status_list() + "é"),
     "another typ": ("status_list_malformed", lambda s: s.status_list(header={"typ": "JWT"})),
     "alg none": ("status_list_malformed", lambda s: s.status_list(header={"alg": "none"})),
     "no sub": ("status_list_malformed", lambda s: s.status_list(sub=DELETE)),
