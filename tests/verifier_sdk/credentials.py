@@ -129,6 +129,7 @@ def _header(issuer: Issuer) -> Iterator[Case]:
         "x5c missing": ("x5c_missing", {"x5c": DELETE}),
         "x5c empty": ("x5c_missing", {"x5c": []}),
         "x5c as a text": ("x5c_missing", {"x5c": issuer.credential_key.x5c[0]}),
+        "x5c of numbers": ("x5c_missing", {"x5c": [1]}),
         "x5c as base64url": ("x5c_missing", {"x5c": [b64u(b"\xff\xff\xff")]}),
         "x5c of five": ("x5c_missing", {"x5c": issuer.credential_key.x5c * 5}),
         "x5c missing but jwk there": ("x5c_missing", {"x5c": DELETE, "jwk": jwk(issuer.credential_key.key)}),

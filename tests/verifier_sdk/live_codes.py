@@ -188,6 +188,7 @@ def _cbor(issuer: Issuer) -> Iterator[Case]:
         "a text that is not UTF-8": with_payload(encoded.replace(b"lz-show", b"lz-sho\xff", 1)),
         "true as a map key": with_payload(bytes([encoded[0] + 1]) + encoded[1:] + b"\xf5\x00"),
         "a byte string as a map key": with_payload(bytes([encoded[0] + 1]) + encoded[1:] + b"\x41\x00\x00"),
+        "an array as a map key": with_payload(bytes([encoded[0] + 1]) + encoded[1:] + b"\x80\x00"),
         "an array as payload": with_payload(cbor2.dumps([1])),
         "undefined as a value": with_payload(bytes([encoded[0] + 1]) + encoded[1:] + b"\x18\x27\xf7"),
         "a thousand arrays in each other": with_payload(b"\x81" * 1000 + b"\x00"),

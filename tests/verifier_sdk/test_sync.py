@@ -3,7 +3,7 @@
 import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509 import DNSName, SubjectAlternativeName
 
 from tests.fakes import FakeClock
-from tests.verifier_sdk.issuer import DELETE, NOW_S, Issuer, certify, jws, status_lst, tamper
+from tests.verifier_sdk.issuer import DELETE, NOW, NOW_S, Issuer, certify, jws, status_lst, tamper
 from tests.verifier_sdk.server import AGGREGATION, STATUS, TRUST_LIST, Server, serve
 from verifier_sdk import CannotTell, Outcome, TrustError, TrustStore, Valid, Verifier
 
@@ -94,6 +94,7 @@ def raw_claims(server: Server, payload: bytes) -> str:
 
 REFUSED_TRUST_LISTS: dict[str, tuple[str, Callable[[Server], str]]] = {
     "not a JWS": ("trust_list_malformed", lambda s: "<html>"),
+    "not ASCII": ("trust_list_malformed", lambda s: s.trust_list() + "é"),
     "two parts": ("trust_list_malformed", lambda s: s.trust_list().rpartition(".")[0]),
     "another typ": ("trust_list_malformed", lambda s: s.trust_list(header={"typ": "JWT"})),
     "no typ": ("trust_list_malformed", lambda s: s.trust_list(header={"typ": DELETE})),
@@ -104,6 +105,10 @@ REFUSED_TRUST_LISTS: dict[str, tuple[str, Callable[[Server], str]]] = {
     "not a certificate": ("trust_list_chain_invalid", lambda s: s.trust_list(header={"x5c": ["AAAA"]})),
     "another root of the same name": ("trust_list_chain_invalid", by_other_root),
     "a certificate for passes": ("trust_list_chain_invalid", lambda s: s.trust_list(signer=s.issuer.pass_key)),
+    "a certificate that has run out": (
+        "trust_list_chain_invalid",
+        lambda s: s.trust_list(signer=s.issuer.leaf("trust-list", not_after=NOW - timedelta(seconds=1))),
+    ),
     "signed by the root itself": ("trust_list_chain_invalid", lambda s: s.trust_list(signer=s.issuer.root)),
     "the anchor in x5c": (
         "trust_list_chain_invalid",
@@ -259,6 +264,7 @@ def test_what_has_not_changed_is_not_sent_again(server: Server, store: TrustStor
 
 REFUSED_STATUS_LISTS: dict[str, tuple[str, Callable[[Server], str]]] = {
     "not a JWS": ("status_list_malformed", lambda s: "{}"),
+    "not ASCII": ("status_list_malformed", lambda s: s.status_list() + "é"),
     "another typ": ("status_list_malformed", lambda s: s.status_list(header={"typ": "JWT"})),
     "alg none": ("status_list_malformed", lambda s: s.status_list(header={"alg": "none"})),
     "no sub": ("status_list_malformed", lambda s: s.status_list(sub=DELETE)),
@@ -303,6 +309,13 @@ def test_a_bad_status_list_is_refused_and_the_one_held_stays(
     assert (report.status_lists[0].code, report.status_lists[0].age is not None) == (code, True)
     assert store.status_list(server.status_uri) == held
     Verifier(store, clock=clock).check(live_code(server))
+
+
+def test_a_status_list_by_a_key_that_has_run_out_is_refused(server: Server, store: TrustStore) -> None:
+    over = server.issuer.leaf("status", not_after=NOW - timedelta(seconds=1))
+    server.offer_trust_list(server.trust_list(keys=[server.issuer.listed("status", over)]))
+    server.offer_status_list(server.status_list(signer=over))
+    assert store.sync(server.url).status_lists[0].code == "status_list_issuer_unknown"
 
 
 def test_one_bad_status_list_does_not_hold_up_the_others(server: Server, store: TrustStore) -> None:
