@@ -19,10 +19,10 @@ def _caller(scope: str) -> Callable[[Request], Awaitable[Access]]:
     async def caller(request: Request) -> Access:
         platform = get_platform(request)
         return await platform.oauth.access(
-            request.headers.get("Authorization"),
+            request.headers.getlist("Authorization"),
             request.headers.getlist("DPoP"),
             method=request.method,
-            url=platform.settings.url_origin + request.url.path,
+            url=platform.settings.url_origin + request.scope["path"],  # `request.url` takes the caller's Host
             scope=scope,
         )
 

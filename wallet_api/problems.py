@@ -1,5 +1,6 @@
 """Domain errors as answers: RFC 9457 problems for our own API, the standards' own forms for theirs."""
 
+import re
 from typing import Any
 
 import structlog
@@ -34,6 +35,7 @@ _STATUS: dict[type[Exception], int] = {
     RowError: 422,
 }
 
+_MEMBER = re.compile(r"\w{1,64}", re.ASCII)
 _log = structlog.get_logger()
 
 
@@ -88,8 +90,9 @@ async def _access(_request: Request, error: Exception) -> JSONResponse:
 async def _validation(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"][1:])
-    return problem(422, "request_invalid", str(first["msg"]), field=field)  # never the input itself
+    parts = map(str, first["loc"][1:])
+    field = ".".join(part if _MEMBER.fullmatch(part) else "?" for part in parts)  # never the input itself
+    return problem(422, "request_invalid", str(first["msg"]), field=field)
 
 
 async def _http(_request: Request, error: Exception) -> JSONResponse:

@@ -165,19 +165,19 @@ class AuthorizationServer:
         }
 
     async def access(
-        self, authorization: str | None, dpop: Sequence[str], *, method: str, url: str, scope: str
+        self, authorization: Sequence[str], dpop: Sequence[str], *, method: str, url: str, scope: str
     ) -> Access:
         """Check the token of a request to a protected resource.
 
         Args:
-            authorization: the `Authorization` header field.
+            authorization: the values of all `Authorization` header fields; several are as good as none.
             url: the public URL of the resource.
             scope: what the token must be good for.
 
         Raises:
             AccessRefused: with the challenge to answer with. A DPoP-bound token sent as Bearer is refused.
         """
-        scheme, _, token = (authorization or "").partition(" ")
+        scheme, _, token = (authorization[0] if len(authorization) == 1 else "").partition(" ")
         if scheme.lower() not in ("bearer", "dpop") or not token:
             raise AccessRefused("DPoP" if scope == CREDENTIAL_SCOPE else "Bearer", None)
         scheme = "DPoP" if scheme.lower() == "dpop" else "Bearer"

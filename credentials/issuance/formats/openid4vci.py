@@ -1,6 +1,5 @@
 """OpenID4VCI 1.0 on the wire: credential offers, credential requests and their `jwt` key proofs."""
 
-import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,7 +8,13 @@ from credentials.issuance.errors import CredentialRequestRefused
 from credentials.issuance.formats.c_nonce import NonceInvalid, check_nonce
 from credentials.issuance.models import CredentialOffer, CredentialRequest
 from credentials.keys.formats.jwk import KeyMalformed, PublicJwk
-from credentials.keys.formats.signed_jwt import JwtMalformed, JwtSignatureInvalid, SignedJwt
+from credentials.keys.formats.signed_jwt import (
+    JsonMalformed,
+    JwtMalformed,
+    JwtSignatureInvalid,
+    SignedJwt,
+    json_object,
+)
 
 PRE_AUTHORIZED_CODE = "urn:ietf:params:oauth:grant-type:pre-authorized_code"
 PROOF_TYP = "openid4vci-proof+jwt"
@@ -64,12 +69,9 @@ def read_credential_request(
 
 def _json_object(body: bytes) -> Mapping[str, Any]:
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise CredentialRequestRefused("invalid_credential_request", "the body is not JSON") from error
-    if not isinstance(value, dict):
-        raise CredentialRequestRefused("invalid_credential_request", "the body is not a JSON object")
-    return value
+        return json_object(body)
+    except JsonMalformed as error:
+        raise CredentialRequestRefused("invalid_credential_request", error.detail) from error
 
 
 def _configuration(request: Mapping[str, Any], granted: frozenset[str]) -> str:
@@ -78,13 +80,14 @@ def _configuration(request: Mapping[str, Any], granted: frozenset[str]) -> str:
         raise CredentialRequestRefused(
             "invalid_credential_request", "exactly one of credential_configuration_id and credential_identifier"
         )
-    if by_identifier is not None:
+    asked = by_identifier if by_id is None else by_id
+    if not isinstance(asked, str):
+        raise CredentialRequestRefused("invalid_credential_request", "the id of what is asked for is a string")
+    if by_id is None:
         raise CredentialRequestRefused("unknown_credential_identifier", "no credential identifiers were given out")
-    if not isinstance(by_id, str):
-        raise CredentialRequestRefused("invalid_credential_request", "credential_configuration_id is a string")
-    if by_id not in granted:
+    if asked not in granted:
         raise CredentialRequestRefused("unknown_credential_configuration", "not what this token is for")
-    return by_id
+    return asked
 
 
 def _single_proof(request: Mapping[str, Any]) -> object:

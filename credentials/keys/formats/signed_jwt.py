@@ -24,6 +24,12 @@ class JwtMalformed(CredentialsError):
     code = "jwt_malformed"
 
 
+class JsonMalformed(CredentialsError):
+    """Not one JSON object in UTF-8 that names each member once."""
+
+    code = "json_malformed"
+
+
 class JwtSignatureInvalid(CredentialsError):
     """The signature does not verify under the key."""
 
@@ -93,11 +99,25 @@ def _decoded(part: str) -> bytes:
 
 def _json_object(part: str) -> Mapping[str, Any]:
     try:
-        value = json.loads(_decoded(part), object_pairs_hook=_unique, parse_constant=_refused)
-    except (ValueError, RecursionError) as error:
+        return json_object(_decoded(part))
+    except JsonMalformed as error:
         raise JwtMalformed("header and claims are JSON objects without duplicate members") from error
+
+
+def json_object(data: bytes) -> Mapping[str, Any]:
+    """Read a JSON object (RFC 8259) from UTF-8 without a byte order mark.
+
+    Strings may hold lone surrogates and NUL; floats may be infinite (`1e400`). The size is for the caller to bound.
+
+    Raises:
+        JsonMalformed: anything else, also a member given twice, `NaN` and `Infinity`.
+    """
+    try:
+        value = json.loads(data.decode(), object_pairs_hook=_unique, parse_constant=_refused)
+    except (ValueError, RecursionError) as error:
+        raise JsonMalformed("not one JSON object in UTF-8 that names each member once") from error
     if not isinstance(value, dict):
-        raise JwtMalformed("header and claims are JSON objects")
+        raise JsonMalformed("not a JSON object")
     return value
 
 
