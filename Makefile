@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV = .tools/bin/uv
 STAMP = .venv/.installed
 
-.PHONY: run demo test check bench verifier browser clean
+.PHONY: run demo test check bench verifier clean
 
 run: $(STAMP) verifier  ## a running wallet with sample data, and how to follow one licence all the way
 	.venv/bin/liangzheng run
@@ -14,7 +14,7 @@ demo: $(STAMP) verifier  ## the six steps in order, on a platform of its own
 test: $(STAMP)  ## all tests that can run here; what was skipped is listed at the end
 	.venv/bin/python -m pytest $(PYTEST_ARGS)
 
-check: $(STAMP)  ## style, types, arrows, migrations
+check: $(STAMP)  ## lock file, style, types, arrows
 	$(UV) lock --quiet --check
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .

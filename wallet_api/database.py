@@ -56,14 +56,19 @@ class Database:
         if self.is_sqlite:
             if parsed.database and parsed.database != ":memory:":
                 Path(parsed.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.engine = create_async_engine(parsed.set(drivername="sqlite+aiosqlite"), pool_size=pool_size)
+            self.engine = create_async_engine(
+                parsed.set(drivername="sqlite+aiosqlite"), pool_size=pool_size, hide_parameters=True
+            )
             dialect = self.engine.sync_engine.dialect
             dialect.colspecs = {**dialect.colspecs, DateTime: _SqliteUtcInstant}
             event.listen(self.engine.sync_engine, "connect", _configure_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
         else:
             self.engine = create_async_engine(
-                parsed.set(drivername="postgresql+asyncpg"), pool_size=pool_size, pool_pre_ping=True
+                parsed.set(drivername="postgresql+asyncpg"),
+                pool_size=pool_size,
+                pool_pre_ping=True,
+                hide_parameters=True,  # an error that is logged must not carry what was written
             )
 
     @asynccontextmanager

@@ -76,6 +76,7 @@ def steps(actors: Cast, settings: Settings) -> Sequence[Step]:
             "Checked: in an empty environment with nothing but the SDK; the same code a second time is refused",
             (
                 "make verifier",
+                f"export LIANGZHENG_VERIFIER_HOME={data_dir}/verifier",
                 f"{verify} sync {public_url}/api/v1/trust-list --anchor {data_dir}/anchor.pem",
                 f"CODE={code}",
                 f'{verify} "$CODE"',

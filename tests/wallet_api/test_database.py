@@ -2,6 +2,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from sqlalchemy import Column, DateTime, Integer, MetaData, Table, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from wallet_api.database import Database
 from wallet_api.protection import DataProtector, ProtectionError
@@ -31,3 +32,15 @@ def test_a_value_sealed_for_one_row_does_not_open_in_another(protector: DataProt
     for broken in (b"", b"\x05", b"\xff" * 40, sealed[:10]):
         with pytest.raises(ProtectionError):
             protector.open(broken, "holder.name:1")
+
+
+async def test_an_error_of_the_database_does_not_carry_what_was_written(database: Database) -> None:
+    async with database.engine.begin() as connection:
+        await connection.run_sync(metadata.create_all)
+        await connection.execute(insert(moments).values(id=4711, at=None))
+    with pytest.raises(IntegrityError) as refused:
+        async with database.engine.begin() as connection:
+            await connection.execute(insert(moments).values(id=4711, at=datetime(1999, 12, 31, tzinfo=UTC)))
+    async with database.engine.begin() as connection:
+        await connection.run_sync(metadata.drop_all)
+    assert "1999" not in str(refused.value)

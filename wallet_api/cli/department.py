@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from credentials.keys.formats.jwk import PublicJwk
+from credentials.registry import SHANGHAI
 from wallet_api.cli.console import console, explain, fail, opened, run
 from wallet_api.clock import SystemClock
 from wallet_api.oauth import OAuthError
@@ -69,7 +70,7 @@ def renew(
     except ValueError:
         fail("--until is a day as YYYY-MM-DD")
     settings, clock = Settings(), SystemClock()
-    today = clock.now().date().isoformat()
+    today = clock.now().astimezone(SHANGHAI).date().isoformat()
     with httpx.Client(timeout=10) as http:
         try:
             _client(http, settings, client).renew(identifier, today, until)
