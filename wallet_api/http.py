@@ -26,6 +26,9 @@ class RequestContext:
         structlog.contextvars.bind_contextvars(request_id=request_id.decode())
         started = time.perf_counter()
         status = 500
+        method = scope["method"]
+        if method == "HEAD":  # GET without the body (RFC 9110 §9.3.2), for every route at once
+            scope = {**scope, "method": "GET"}
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -37,6 +40,8 @@ class RequestContext:
                     (b"x-content-type-options", b"nosniff"),
                     (b"referrer-policy", b"no-referrer"),
                 ]
+            elif method == "HEAD":
+                message = {**message, "body": b""}
             await send(message)
 
         try:
@@ -44,5 +49,5 @@ class RequestContext:
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")  # the template: paths may hold references
             took_ms = round((time.perf_counter() - started) * 1000, 1)
-            _log.info("request", method=scope["method"], route=route, status=status, took_ms=took_ms)
+            _log.info("request", method=method, route=route, status=status, took_ms=took_ms)
             structlog.contextvars.unbind_contextvars("request_id")

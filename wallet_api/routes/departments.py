@@ -19,7 +19,7 @@ class Lookup(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    certificate_identifier: str = Field(min_length=1, max_length=128)
+    certificate_identifier: str = Field(max_length=128, pattern=r"^[0-9A-Z.]+$")
 
 
 class OfferRequest(Lookup):
@@ -34,8 +34,9 @@ async def take_licence(request: Request, platform: AppPlatform, department: Depa
 
     201 when it was accepted, 200 when the store had it already, 422 with code and field when it is refused.
     """
+    row = (await request.body()).strip() or b"null"  # intake passes over empty lines; here one is no row
     source = IntakeSource(department.client_id or "", department.authority_codes)
-    report = await platform.intake.take_all(platform.database, source, [(await request.body()) or b"null"])
+    report = await platform.intake.take_all(platform.database, source, [row])
     if report.rejections:
         refused = report.rejections[0]
         raise RowError(refused.code, refused.field, refused.detail)

@@ -1,5 +1,9 @@
 """What readers need: the trust list, the status lists, the anchor's certificate."""
 
+import gzip
+import re
+from functools import lru_cache
+
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
@@ -7,6 +11,9 @@ from credentials.status import StatusListFormat
 from wallet_api.dependencies import AppPlatform
 
 TRUST_LIST_MAX_AGE_S = 300
+ANY_ORIGIN = {"Access-Control-Allow-Origin": "*"}  # public documents: verifiers run in browsers too
+
+_QVALUE = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 
 router = APIRouter(tags=["verifiers"])
 
@@ -29,7 +36,7 @@ async def trust_anchor(platform: AppPlatform) -> Response:
 async def status_list_aggregation(platform: AppPlatform) -> JSONResponse:
     """Every status list (Token Status List §9)."""
     async with platform.database.snapshot() as session:
-        return JSONResponse(await platform.status.aggregation(session))
+        return JSONResponse(await platform.status.aggregation(session), headers=ANY_ORIGIN)
 
 
 @router.get("/s/{list_id}")
@@ -37,44 +44,59 @@ async def status_list(list_id: int, request: Request, platform: AppPlatform) -> 
     """A status list token, JWT or CWT by `Accept` (Token Status List §8). Historical resolution is not offered."""
     if "time" in request.query_params:
         raise HTTPException(501, "historical resolution is not offered")
-    wanted = _negotiated(request.headers.get("Accept", "*/*"))
+    wanted = _negotiated(request)
     async with platform.database.snapshot() as session:
         token = await platform.status.token(session, list_id, wanted)
-    answer = _cached(request, token.body, token.media_type, token.etag, token.max_age_s)
-    answer.headers["Access-Control-Allow-Origin"] = "*"
-    answer.headers["Vary"] = "Accept"
+    packed = wanted is StatusListFormat.JWT and _takes_gzip(request)  # a CWT holds its list compressed and unencoded
+    etag = f'{token.etag[:-1]}-gzip"' if packed else token.etag
+    body = _gzipped(token.body) if packed else token.body
+    answer = _cached(request, body, token.media_type, etag, token.max_age_s)
+    answer.headers["Vary"] = "Accept, Accept-Encoding"
+    if packed:
+        answer.headers["Content-Encoding"] = "gzip"
     return answer
 
 
-def _negotiated(accept: str) -> StatusListFormat:
-    """The format with the highest quality; JWT where both do (RFC 9110 §12.5.1)."""
-    best: tuple[float, StatusListFormat] | None = None
-    for offered in (StatusListFormat.JWT, StatusListFormat.CWT):
-        quality = max((_quality(part) for part in accept.split(",") if _matches(part, offered.media_type)), default=0.0)
-        if quality > 0 and (best is None or quality > best[0]):
-            best = (quality, offered)
-    if best is None:
-        raise HTTPException(406, f"{StatusListFormat.JWT.media_type} or {StatusListFormat.CWT.media_type}")
-    return best[1]
+def _negotiated(request: Request) -> StatusListFormat:
+    """The format with the highest quality; JWT where both have it (RFC 9110 §12.5.1)."""
+    asked = _qualities(request, "Accept") or {"*/*": 1.0}
+
+    def quality(offered: StatusListFormat) -> float:
+        media_ranges = (offered.media_type, "application/*", "*/*")  # the most specific one counts
+        return next((asked[media_range] for media_range in media_ranges if media_range in asked), 0.0)
+
+    best = max(StatusListFormat, key=quality)
+    if not quality(best):
+        detail = " or ".join(offered.media_type for offered in StatusListFormat)
+        raise HTTPException(406, detail, {"Vary": "Accept"})
+    return best
 
 
-def _matches(part: str, media_type: str) -> bool:
-    return part.partition(";")[0].strip().lower() in (media_type, "application/*", "*/*")
+def _takes_gzip(request: Request) -> bool:
+    """RFC 9110 §12.5.3; without the header field nothing is compressed."""
+    asked = _qualities(request, "Accept-Encoding")
+    return asked.get("gzip", asked.get("*", 0.0)) > 0
 
 
-def _quality(part: str) -> float:
-    for parameter in part.split(";")[1:]:
-        name, _, value = parameter.strip().partition("=")
-        if name.lower() == "q":
-            try:
-                return float(value)
-            except ValueError:
-                return 0.0
-    return 1.0
+def _qualities(request: Request, field: str) -> dict[str, float]:
+    """The members of a list in a header field, in lower case, with their quality values (RFC 9110 §12.4.2)."""
+    qualities: dict[str, float] = {}
+    for member in ",".join(request.headers.getlist(field)).lower().split(","):
+        name, *parameters = (part.strip() for part in member.split(";"))
+        weight = next((part.partition("=")[2] for part in parameters if part.startswith("q=")), "1")
+        if name:
+            qualities[name] = float(weight) if _QVALUE.fullmatch(weight) else 0.0
+    return qualities
+
+
+@lru_cache(maxsize=16)  # the lists in use: some hundred kilobytes each
+def _gzipped(body: bytes) -> bytes:
+    return gzip.compress(body, mtime=0)
 
 
 def _cached(request: Request, body: bytes, media_type: str, etag: str, max_age_s: int) -> Response:
-    headers = {"ETag": etag, "Cache-Control": f"public, max-age={max_age_s}"}
-    if etag in [tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")]:
+    headers = {**ANY_ORIGIN, "ETag": etag, "Cache-Control": f"public, max-age={max_age_s}"}
+    seen = [tag.strip().removeprefix("W/") for tag in ",".join(request.headers.getlist("If-None-Match")).split(",")]
+    if etag in seen or seen == ["*"]:
         return Response(status_code=304, headers=headers)
     return Response(body, media_type=media_type, headers=headers)
