@@ -53,6 +53,7 @@ def create_app(settings: Settings, *, platform: Platform | None = None) -> FastA
         openapi_url=f"{at}/openapi.json",
         docs_url=f"{at}/docs",
         redoc_url=None,
+        redirect_slashes=False,  # the redirect would lead to whatever the Host header says
         static_url=f"{at}/docs-assets",
         max_body_size=MAX_BODY_BYTES,
         telemetry=None,

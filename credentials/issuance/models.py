@@ -25,11 +25,16 @@ class CredentialOffer:
 
 @dataclass(frozen=True)
 class IssuanceGrant:
-    """What a redeemed code entitles its token to: credentials of this licence, for this holder, and nothing else."""
+    """What a redeemed code entitles its token to: credentials of this licence, for this holder, and nothing else.
+
+    Attributes:
+        client_id: what the wallet called itself when it redeemed the code; not authenticated.
+    """
 
     licence_id: str
     holder_id: str
     configuration_id: str
+    client_id: str | None = None
 
 
 @dataclass(frozen=True)

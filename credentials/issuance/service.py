@@ -26,7 +26,10 @@ OFFER_LIFETIME = timedelta(minutes=30)  # the holder stands at the counter, or h
 TX_CODE_ATTEMPTS = 5  # of a million codes: guessing right has odds of 1 in 200,000
 CREDENTIAL_LIFETIME = timedelta(days=365)  # a wallet fetches anew once a year even what is long-term
 
+NONCE_MEMORY = timedelta(minutes=10)  # twice a c_nonce's life
+
 _OFFER_ID = re.compile(r"[A-Za-z0-9_-]{43}")
+
 _STATUS_OF: dict[CertState, StatusValue] = {
     CertState.VALID: StatusValue.VALID,
     CertState.SUSPENDED: StatusValue.SUSPENDED,
@@ -179,15 +182,16 @@ class Issuance:
             body,
             issuer=self._public_url,
             configuration_ids=frozenset({grant.configuration_id}),
+            client_id=grant.client_id,
             nonce_key=self._nonce_key,
             now=now,
         )
-        if not await self._one_time.burn(session, "c_nonce", request.nonce, now + CREDENTIAL_NONCE_MEMORY):
+        if not await self._one_time.burn(session, "c_nonce", request.nonce, now + NONCE_MEMORY):
             raise CredentialRequestRefused("invalid_nonce", "this c_nonce was used before")
         licence = await self._registry.licence(session, grant.licence_id, lock=True)
         if not licence.in_force(now):
             raise CredentialRequestRefused("credential_request_denied", "the licence is not in force")
-        licence_type = self._catalogue.get(licence.type_code)
+        licence_type = self._catalogue.get(licence.type_code, licence.type_version)
         signer = self._signers.signer(KeyPurpose.CREDENTIAL, licence.authority_code)
         expires_at = _expiry(licence, now)
         thumbprint = request.holder_key.thumbprint()
@@ -262,9 +266,6 @@ class Issuance:
 
     def _tx_code_index(self, offer_id: str, tx_code: str) -> bytes:
         return self._protector.blind_index(f"tx_code:{offer_id}", tx_code)
-
-
-CREDENTIAL_NONCE_MEMORY = timedelta(minutes=10)  # twice a c_nonce's life
 
 
 def licence_claims(licence: Licence) -> dict[str, object]:

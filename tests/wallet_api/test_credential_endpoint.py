@@ -318,3 +318,14 @@ async def test_a_body_over_the_limit_is_refused_with_413(running: Running) -> No
         assert answer.status_code == 413
         answer = await running.post("/oauth/token", content=huge, headers={"Content-Type": "application/json"})
         assert answer.status_code == 413
+
+
+async def test_a_proof_may_name_the_wallet_that_asked_for_the_token_and_no_other(running: Running) -> None:
+    named = await running.redeem((await running.offer()).code, client_id="https://wallet.example/app")
+    proofs = {"jwt": [await named.proof(iss="https://wallet.example/app")]}
+    assert (await named.ask_credential(await named.request(proofs=proofs))).status_code == 200
+    proofs = {"jwt": [await named.proof(iss="https://other.example")]}
+    assert refusal(await named.ask_credential(await named.request(proofs=proofs))) == "invalid_proof"
+    anonymous = await running.wallet()
+    proofs = {"jwt": [await anonymous.proof(iss="https://wallet.example/app")]}
+    assert refusal(await anonymous.ask_credential(await anonymous.request(proofs=proofs))) == "invalid_proof"

@@ -24,6 +24,7 @@ BEARER_LIFETIME_S = 300  # OpenID4VCI 1.0 §13: what lives longer must be sender
 DPOP_LIFETIME_S = 3_600  # long enough to fetch a credential and a week of passes on a bad line
 ASSERTION_LIFETIME = timedelta(minutes=5)
 SKEW = timedelta(seconds=60)
+MAX_WALLET_ID = 255  # a URL at most
 CLIENT_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 GRANT_TYPES = (PRE_AUTHORIZED_CODE, "client_credentials")
 CREDENTIAL_SCOPE = "credential"
@@ -85,6 +86,9 @@ class AuthorizationServer:
         code, tx_code = form.get("pre-authorized_code"), form.get("tx_code")
         if not code:
             raise OAuthError("invalid_request", "pre-authorized_code is missing")
+        wallet = form.get("client_id")
+        if wallet is not None and len(wallet) > MAX_WALLET_ID:
+            raise OAuthError("invalid_request", "client_id is too long")
         if "authorization_details" in form:
             raise OAuthError("invalid_authorization_details", "authorization_details are not supported")
         try:
@@ -96,6 +100,7 @@ class AuthorizationServer:
                 return await self._grant(
                     session,
                     {
+                        "wallet_client_id": wallet,
                         "holder_id": grant.holder_id,
                         "licence_id": grant.licence_id,
                         "configuration_id": grant.configuration_id,
@@ -150,7 +155,9 @@ class AuthorizationServer:
             raise OAuthError("invalid_client", "this assertion was used before")
         return client.client_id, client.scope
 
-    async def _grant(self, session: AsyncSession, entitled: Mapping[str, str], jkt: str | None) -> dict[str, object]:
+    async def _grant(
+        self, session: AsyncSession, entitled: Mapping[str, str | None], jkt: str | None
+    ) -> dict[str, object]:
         token = secrets.token_urlsafe(32)
         lifetime_s = DPOP_LIFETIME_S if jkt else BEARER_LIFETIME_S
         expires_at = self._clock.now() + timedelta(seconds=lifetime_s)
@@ -193,7 +200,7 @@ class AuthorizationServer:
             raise AccessRefused(scheme, "insufficient_scope", "the token is not for this")
         grant = None
         if row.licence_id is not None:
-            grant = IssuanceGrant(row.licence_id, row.holder_id, row.configuration_id)
+            grant = IssuanceGrant(row.licence_id, row.holder_id, row.configuration_id, row.wallet_client_id)
         return Access(row.scope, grant, row.client_id, frozenset(row.authority_codes or ()), row.jkt)
 
     async def _check_binding(

@@ -21,12 +21,14 @@ class OAuthClientRow(SQLModel, table=True):
 
 
 class AccessTokenRow(SQLModel, table=True):
-    """What a token is good for. A wallet's names holder, licence and configuration; a client's names the client."""
+    """What a token is good for. A wallet's names holder, licence and configuration, and what the wallet
+    calls itself (not authenticated); a client's names the client."""
 
     __tablename__ = "access_token"
 
     token_hash: bytes = Field(primary_key=True, sa_type=LargeBinary)
     client_id: str | None = Field(default=None, foreign_key="oauth_client.client_id", max_length=64)
+    wallet_client_id: str | None = Field(default=None, max_length=255)
     holder_id: str | None = Field(default=None, max_length=32)
     licence_id: str | None = Field(default=None, max_length=32)
     configuration_id: str | None = Field(default=None, max_length=64)

@@ -36,13 +36,20 @@ def offer_object(offer: CredentialOffer, issuer: str) -> dict[str, object]:
 
 
 def read_credential_request(
-    body: bytes, *, issuer: str, configuration_ids: frozenset[str], nonce_key: bytes, now: datetime
+    body: bytes,
+    *,
+    issuer: str,
+    configuration_ids: frozenset[str],
+    client_id: str | None,
+    nonce_key: bytes,
+    now: datetime,
 ) -> CredentialRequest:
     """Check a credential request and its proof (§8.2, appendix F.1, F.4).
 
     Args:
         issuer: the Credential Issuer Identifier, which a proof's `aud` must equal.
         configuration_ids: what the access token is good for.
+        client_id: what the wallet called itself when it asked for the token; None when it stayed anonymous.
 
     Raises:
         CredentialRequestRefused: with the error code of §8.3.1.2. The nonce is not burned here.
@@ -55,8 +62,8 @@ def read_credential_request(
     if claims.get("aud") != issuer:
         raise CredentialRequestRefused("invalid_proof", "aud is not the credential issuer")
     _check_iat(claims.get("iat"), now)
-    if "iss" in claims:
-        raise CredentialRequestRefused("invalid_proof", "iss must be absent with anonymous access")
+    if "iss" in claims and (client_id is None or claims["iss"] != client_id):
+        raise CredentialRequestRefused("invalid_proof", "iss is not the client that the token was asked for by")
     nonce = claims.get("nonce")
     if not isinstance(nonce, str):
         raise CredentialRequestRefused("invalid_proof", "the proof has no nonce")

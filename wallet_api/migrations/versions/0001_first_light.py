@@ -188,6 +188,7 @@ def upgrade() -> None:
     op.create_table('access_token',
     sa.Column('token_hash', sa.LargeBinary(), nullable=False),
     sa.Column('client_id', sqlmodel.sql.sqltypes.AutoString(length=64), nullable=True),
+    sa.Column('wallet_client_id', sqlmodel.sql.sqltypes.AutoString(length=255), nullable=True),
     sa.Column('holder_id', sqlmodel.sql.sqltypes.AutoString(length=32), nullable=True),
     sa.Column('licence_id', sqlmodel.sql.sqltypes.AutoString(length=32), nullable=True),
     sa.Column('configuration_id', sqlmodel.sql.sqltypes.AutoString(length=64), nullable=True),
