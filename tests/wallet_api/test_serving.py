@@ -1,6 +1,5 @@
 """What everybody may fetch: status lists, the trust list, types, health; and what HTTP itself asks for."""
 
-import pytest
 
 from tests.credentials.rows import driving_row, step_row
 from tests.credentials.status.reading import read_cwt, read_jwt, statuses, unbase64url
@@ -193,7 +192,6 @@ async def test_an_unknown_path_is_404_in_our_own_form(running: Running) -> None:
         assert answer.json()["code"] == "not_found"
 
 
-@pytest.mark.xfail(strict=True, reason="the application still redirects to a URL made of the Host header")
 async def test_nothing_redirects_to_where_the_host_header_says(running: Running) -> None:
     for path in ("/city/openid4vci/nonce/", "/city/oauth/token/", "/city/s/", "/city/health/live/"):
         for method in ("GET", "POST"):
