@@ -7,6 +7,8 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from credentials.catalogue import UnknownType
@@ -36,6 +38,9 @@ _STATUS: dict[type[Exception], int] = {
 }
 
 _MEMBER = re.compile(r"\w{1,64}", re.ASCII)
+#: asyncpg refuses a connection with an OSError; SQLAlchemy wraps what comes later.
+DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout, ConnectionError)
+
 _log = structlog.get_logger()
 
 
@@ -54,6 +59,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(AccessRefused, _access)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
+    for kind in DATABASE_AWAY:
+        app.add_exception_handler(kind, _database_away)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -100,6 +107,14 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
     codes = {404: "not_found", 405: "method_not_allowed", 406: "not_acceptable", 413: "body_too_large"}
     answer = problem(error.status_code, codes.get(error.status_code, "request_refused"), str(error.detail))
     answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _database_away(_request: Request, error: Exception) -> JSONResponse:
+    """The database does not answer, or has no connection to spare: nothing was written; the caller may try again."""
+    _log.error("database_unavailable", error=type(error).__name__)
+    answer = problem(503, "database_unavailable", "the store does not answer; nothing was written, try again")
+    answer.headers["Retry-After"] = "5"
     return answer
 
 

@@ -11,6 +11,7 @@ import time
 from datetime import date
 from pathlib import Path
 
+import httpx
 import pytest
 from alembic import command
 from sqlalchemy import func, select
@@ -18,6 +19,7 @@ from sqlalchemy import func, select
 from credentials.catalogue import Catalogue
 from credentials.registry import repository as store
 from wallet_api import migrations
+from wallet_api.app import create_app
 from wallet_api.database import Database
 from wallet_api.sample import City
 from wallet_api.settings import Settings
@@ -129,3 +131,25 @@ def test_damaged_secrets_are_named_and_nothing_is_overwritten(tmp_path: Path) ->
     said, _ = process.communicate()
     assert "secrets.json is damaged" in said
     assert (tmp_path / "secrets.json").read_text() == "{"
+
+
+async def test_a_database_that_does_not_answer_is_said_so_and_nothing_is_hidden(tmp_path: Path) -> None:
+    settings = Settings(
+        _env_file=None, data_dir=tmp_path, database_url="postgresql://nobody@127.0.0.1:9/none", embedded_worker=False
+    )
+    platform = Platform.of(settings)
+    app = create_app(settings, platform=platform)
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
+        ready = await client.get("/health/ready")
+        assert (ready.status_code, ready.json()["database"]) == (503, "unavailable")
+        assert (await client.get("/health/live")).status_code == 200
+        for answer in (
+            await client.get("/s/1"),
+            await client.post("/openid4vci/credential", headers={"Authorization": "Bearer x"}, json={}),
+        ):
+            assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+            assert answer.headers["retry-after"] == "5"
+        form = {"grant_type": "urn:ietf:params:oauth:grant-type:pre-authorized_code", "pre-authorized_code": "x"}
+        assert (await client.post("/oauth/token", data=form)).status_code == 503
+    await platform.database.close()

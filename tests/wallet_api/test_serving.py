@@ -1,6 +1,5 @@
 """What everybody may fetch: status lists, the trust list, types, health; and what HTTP itself asks for."""
 
-
 from tests.credentials.rows import driving_row, step_row
 from tests.credentials.status.reading import read_cwt, read_jwt, statuses, unbase64url
 from tests.wallet_api.running import Running, unverified
