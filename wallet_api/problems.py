@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from credentials.catalogue import UnknownType
 from credentials.errors import CredentialsError
@@ -59,6 +60,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(AccessRefused, _access)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _broken_off)
     for kind in DATABASE_AWAY:
         app.add_exception_handler(kind, _database_away)
     app.add_exception_handler(Exception, _unexpected)
@@ -108,6 +110,11 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
     answer = problem(error.status_code, codes.get(error.status_code, "request_refused"), str(error.detail))
     answer.headers.update(error.headers or {})
     return answer
+
+
+async def _broken_off(_request: Request, _error: Exception) -> JSONResponse:
+    """The sender is gone; the answer reaches the log only."""
+    return problem(400, "delivery_broken_off", "the body ended before it was whole; send it again")
 
 
 async def _database_away(_request: Request, error: Exception) -> JSONResponse:

@@ -1,7 +1,7 @@
 """The store (电子证照库): licences, holders, their life cycle, and the one way in.
 
 intake = Intake(catalogue, protector, clock)
-report = await intake.take_all(database, IntakeSource("traffic-police", None), open("licences.ndjson", "rb"))
+report = await intake.take_all(database, IntakeSource("traffic-police", None), rows)
 print(report.accepted, report.unchanged, report.rejected)
 
 async with database.snapshot() as session:

@@ -5,8 +5,8 @@ together or not at all, so a process killed in the middle has taken whole chunks
 changes nothing.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from contextlib import aclosing
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,8 +15,9 @@ from credentials.catalogue import Catalogue
 from credentials.registry import repository
 from credentials.registry.errors import IntakeConflict, RowError, UnknownBatch
 from credentials.registry.formats.gbt36903 import row_from_line
+from credentials.registry.formats.ndjson import LineSplitter
 from credentials.registry.models import BatchReport, IntakeRow, IntakeSource, Rejection
-from credentials.registry.planning import ChunkPlan, Planner, new_id
+from credentials.registry.planning import ID_FORM, ChunkPlan, Planner, new_id
 from credentials.registry.ports import Clock, Protector, StateFollower, UnitOfWork
 
 CHUNK_ROWS = 500  # one transaction: long enough to spread its cost, short enough to repeat and to let others write
@@ -37,27 +38,42 @@ class Intake:
         self._clock = clock
         self._followers = followers
 
-    async def take_all(
+    async def take_all(self, uow: UnitOfWork, source: IntakeSource, rows: Iterable[bytes]) -> BatchReport:
+        """Take rows that are at hand, each a JSON object in bytes, and report row by row. Raises as `take_stream`."""
+
+        async def one_by_one() -> AsyncIterator[bytes]:
+            for row in rows:
+                yield row
+
+        return await self._take_rows(uow, source, one_by_one(), lambda rows: None)
+
+    async def take_stream(
         self,
         uow: UnitOfWork,
         source: IntakeSource,
-        lines: Iterable[bytes],
+        pieces: AsyncIterable[bytes],
         progress: Callable[[int], None] = lambda rows: None,
     ) -> BatchReport:
-        """Take a whole file, chunk by chunk, and report row by row.
+        """Take an NDJSON stream of any length in bounded memory, and report row by row.
 
         Args:
-            lines: NDJSON rows; empty lines are passed over (they count as lines, not as rows).
+            pieces: the bytes as they arrive; empty lines are passed over (they count as lines, not as rows).
             progress: called with the number of rows of each chunk once it is committed.
 
         Raises:
             IntakeConflict: a chunk met other writers on its records again and again; what came before it is kept.
         """
+        return await self._take_rows(uow, source, _lines(pieces), progress)
+
+    async def _take_rows(
+        self, uow: UnitOfWork, source: IntakeSource, rows: AsyncIterable[bytes], progress: Callable[[int], None]
+    ) -> BatchReport:
         async with uow.transaction() as session:
             batch_id = await self.open_batch(session, source)
-        for chunk in _chunks(lines, CHUNK_ROWS):
-            await self.take_chunk(uow, source, batch_id, chunk)
-            progress(len(chunk))
+        async with aclosing(_chunks(rows)) as chunks:
+            async for chunk in chunks:
+                await self.take_chunk(uow, source, batch_id, chunk)
+                progress(len(chunk))
         async with uow.transaction() as session:
             await repository.finish_batch(session, batch_id, self._clock.now())
             return await self.report(session, batch_id)
@@ -89,7 +105,8 @@ class Intake:
         Raises:
             UnknownBatch: it is not there, or not of `system`.
         """
-        report = await repository.batch_report(session, batch_id, system)
+        well_formed = ID_FORM.fullmatch(batch_id)
+        report = await repository.batch_report(session, batch_id, system) if well_formed else None
         if report is None:
             raise UnknownBatch("there is no such batch")
         return report
@@ -156,10 +173,28 @@ def _parsed(line: bytes) -> IntakeRow | RowError:
         return error
 
 
-def _chunks(lines: Iterable[bytes], size: int) -> Iterator[list[tuple[int, bytes]]]:
-    numbered = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
-    while chunk := list(islice(numbered, size)):
+async def _chunks(rows: AsyncIterable[bytes]) -> AsyncGenerator[list[tuple[int, bytes]], None]:
+    """Numbered rows, `CHUNK_ROWS` at a time."""
+    chunk: list[tuple[int, bytes]] = []
+    number = 0
+    async for row in rows:
+        number += 1
+        if row.strip():
+            chunk.append((number, row))
+        if len(chunk) == CHUNK_ROWS:
+            yield chunk
+            chunk = []
+    if chunk:
         yield chunk
+
+
+async def _lines(pieces: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    splitter = LineSplitter()
+    async for piece in pieces:
+        for line in splitter.feed(piece):
+            yield line
+    if last := splitter.end():
+        yield last
 
 
 def _another_writer(error: DBAPIError) -> bool:

@@ -3,6 +3,7 @@
 Rows are taken in the order in which they came: a later row of a record sees what an earlier one of the chunk did.
 """
 
+import re
 import secrets
 from collections import Counter
 from collections.abc import Mapping
@@ -27,6 +28,8 @@ from credentials.registry.models import (
     StateChange,
 )
 from credentials.registry.ports import Protector
+
+ID_FORM = re.compile(r"[0-9a-f]{32}")  # what `new_id` gives
 
 
 @dataclass

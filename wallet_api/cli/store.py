@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -13,7 +13,6 @@ from rich.table import Table
 
 from credentials.catalogue import Catalogue
 from credentials.registry import SHANGHAI, BatchReport, IntakeSource
-from credentials.registry.formats.gbt36903 import MAX_ROW_BYTES
 from wallet_api.cli.console import console, fail, opened, run
 from wallet_api.clock import SystemClock
 from wallet_api.offers import offer_links
@@ -21,6 +20,7 @@ from wallet_api.sample import City
 from wallet_api.tour import DEMO_CLIENT
 
 REJECTIONS_SHOWN = 20
+PIECE_BYTES = 65_536
 
 
 def sample(
@@ -91,21 +91,17 @@ async def import_licences(file: Path, source: str) -> BatchReport:
     async with opened() as platform:
         with file.open("rb") as raw, Progress(*columns, console=console, transient=True) as bar:
             task = bar.add_task("importing", total=os.fstat(raw.fileno()).st_size)
-            return await platform.intake.take_all(
+            return await platform.intake.take_stream(
                 platform.database,
                 IntakeSource(source, None),
-                _lines(raw),
+                _pieces(raw),
                 lambda _rows: bar.update(task, completed=raw.tell()),
             )
 
 
-def _lines(raw: BinaryIO) -> Iterator[bytes]:
-    """Lines, none longer than a row may be by more than one byte: a file without line ends does not fill memory."""
-    while line := raw.readline(MAX_ROW_BYTES + 2):
-        if not line.endswith(b"\n") and len(line) == MAX_ROW_BYTES + 2:
-            while (rest := raw.readline(MAX_ROW_BYTES)) and not rest.endswith(b"\n"):
-                pass
-        yield line
+async def _pieces(raw: BinaryIO) -> AsyncIterator[bytes]:
+    while piece := raw.read(PIECE_BYTES):
+        yield piece
 
 
 async def _licences(type_code: str | None, ending_within: int | None, after: int, limit: int) -> None:
