@@ -14,7 +14,7 @@ from tests.bench.benches import SUITE
 from tests.bench.measuring import measure
 from tests.bench.report import as_json, show
 
-SECONDS = 45.0  # a dozen rounds of everything, and the whole run stays under 90 s
+SECONDS = 40.0  # a dozen rounds of everything, and the whole run stays under 90 s
 TELL_EVERY_S = 10  # where no progress bar can be drawn
 WIDTH = 160  # of the tables in a file
 

@@ -25,7 +25,7 @@ SIGNATURES = {
 _ROOT = Path(__file__).parents[2].parts
 _METHOD = re.compile(r"<(?:built-in )?method '?([\w.]+)'?(?: of '([\w.]+)' objects)?>")
 _BUILT_IN = "built-in"
-_NAMED_BY_RUST = {"ec": "cryptography", "asn1": "cryptography"}
+_NAMED_BY_RUST = dict.fromkeys(("rust", "ec", "asn1"), "cryptography")
 
 Function = tuple[str, int, str]  # file, line, name; the file is "~" for what is written in C
 Stats = Mapping[Function, Any]
