@@ -169,6 +169,9 @@ async def test_a_bad_dpop_proof_is_refused_and_leaves_the_code_usable(running: R
         "htu of another host": [proof(htu="https://evil.example/city/oauth/token")],
         "htu on http": [proof(htu="http://wallet.example/city/oauth/token")],
         "htu as listened on": [proof(htu="http://10.1.2.3:8000/city/oauth/token")],
+        "htu with a user": [proof(htu="https://evil.example@wallet.example/city/oauth/token")],
+        "htu with a line's end": [proof(htu=f"{url}\n")],
+        "htu with a tab": [proof(htu=url.replace("wallet", "wal\tlet"))],
         "htu relative": [proof(htu="/city/oauth/token")],
         "htu with a broken port": [proof(htu="https://wallet.example:x/city/oauth/token")],
         "htu missing": [proof(htu=ABSENT)],
@@ -226,6 +229,18 @@ async def test_a_dpop_proof_with_odd_but_lawful_claims_is_taken(running: Running
         form = {"grant_type": PRE_AUTHORIZED_CODE, "pre-authorized_code": (await running.offer(number)).code}
         answer = await running.post("/oauth/token", data=form, headers=headers)
         assert (answer.status_code, claims) == (200, claims), answer.text
+
+
+async def test_a_stranger_s_refused_requests_leave_nothing_in_the_store(running: Running) -> None:
+    department, wallet = await running.department(), Wallet(running)
+    url = f"{running.url}/oauth/token"
+    for _ in range(3):
+        assert refusal(await wallet.ask_token("invented")) == (400, "invalid_grant")
+        dpop = {"DPoP": wallet.dpop("POST", url, token=None)}
+        forged = department.assertion(key=new_key())
+        assert refusal(await department.ask_token(forged, headers=dpop)) == (400, "invalid_client")
+        await running.nonce()
+    assert await running.count("one_time_value") == await running.count("access_token") == 0
 
 
 async def test_a_department_s_assertion_is_checked_to_the_letter(running: Running) -> None:

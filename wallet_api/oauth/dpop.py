@@ -76,11 +76,16 @@ async def check_dpop(
 
 
 def _normal(url: str) -> str:
-    """Scheme and host in lower case, default ports and an empty path written out, query and fragment left away."""
+    """Scheme and host in lower case, default ports and an empty path written out, query and fragment left away.
+
+    Empty for what is no URL, and for one with a user in it, which could be none of ours.
+    """
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
+        return ""
+    if parts.username is not None or not url.isprintable():  # urlsplit() drops tabs and line ends
         return ""
     host = (parts.hostname or "").lower()
     default = {"http": 80, "https": 443}.get(parts.scheme.lower())
