@@ -1,7 +1,6 @@
 """A licence type, as its type pack describes it. Values only; the pack's form is in PACKS.md."""
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -12,6 +11,7 @@ from credentials.catalogue.errors import ItemError
 
 ITEM_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")  # also a valid svg_id (SD-JWT VC §9)
 MAX_SAFE_INTEGER: Final = 2**53 - 1  # what JSON readers in JavaScript hold exactly (RFC 8259 §6)
+_CONTROL_OR_SURROGATE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # Unicode categories Cc and Cs
 _ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -213,7 +213,7 @@ class DataItem:
         if not value.strip():
             raise ItemError(self.name, "item_not_allowed", "an empty string: leave the item out")
         # Control characters have no place on a licence, and lone surrogates cannot be written as UTF-8.
-        if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
+        if _CONTROL_OR_SURROGATE.search(value):
             raise ItemError(self.name, "item_not_allowed", "holds control characters or lone surrogates")
         if self.pattern is not None and not re.fullmatch(self.pattern, value, re.ASCII):
             raise ItemError(self.name, "item_not_allowed", "does not match the type's pattern")

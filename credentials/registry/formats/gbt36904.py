@@ -7,6 +7,7 @@ The check character is ISO 7064 MOD 37,36 over the parts without dots and withou
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 
 from stdnum.iso7064 import mod_37_36
 
@@ -58,7 +59,7 @@ class Identifier:
         check: str = mod_37_36.calc_check_digit(body)
         return cls.from_text(f"{ROOT}.{type_code}.{authority_code}.{serial}.{version:03}.{check}")
 
-    @property
+    @cached_property
     def check_holds(self) -> bool:
         """Whether the check character is the one that the other parts give."""
         body = f"{self.type_code}{self.authority_code}{self.serial}{self.version:03}"
