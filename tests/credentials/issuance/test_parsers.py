@@ -53,7 +53,12 @@ modest = settings(max_examples=100, deadline=None)
 
 def read(body: bytes, now: datetime = NOW) -> CredentialRequest:
     return read_credential_request(
-        body, issuer=ISSUER, configuration_ids=frozenset({"driving-licence"}), nonce_key=NONCE_KEY, now=now
+        body,
+        issuer=ISSUER,
+        configuration_ids=frozenset({"driving-licence"}),
+        client_id=None,
+        nonce_key=NONCE_KEY,
+        now=now,
     )
 
 
