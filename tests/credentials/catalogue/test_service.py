@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from credentials.catalogue import Catalogue, CatalogueError, PackError, UnknownType
+from credentials.catalogue.models import HolderCategory, MaskRule
 from credentials.errors import CredentialsError
 from tests.credentials.catalogue.packs import FACE, PACK, changed, write_pack
 
@@ -17,11 +18,9 @@ OLD = changed(PACK, "version: 2", "version: 1")
 
 
 def test_the_shipped_types_are_found_by_code_and_by_certificate_type_code() -> None:
-    assert [kind.code for kind in SHIPPED.types()] == [
-        "business-licence",
-        "driving-licence",
-        "food-business-licence",
-    ]
+    codes = [kind.code for kind in SHIPPED.types()]
+    assert codes == sorted(codes)
+    assert {"business-licence", "driving-licence", "food-business-licence"} <= set(codes)
     for kind in SHIPPED.types():
         assert SHIPPED.get(kind.code) is kind
         assert SHIPPED.get(kind.code, kind.version) is kind
@@ -29,11 +28,27 @@ def test_the_shipped_types_are_found_by_code_and_by_certificate_type_code() -> N
 
 
 def test_every_shipped_reminder_and_window_cites_its_rule() -> None:
-    for kind in SHIPPED.types():
-        assert kind.reminders
+    renewed = [kind for kind in SHIPPED.types() if kind.renewal is not None]
+    assert "driving-licence" in [kind.code for kind in renewed]
+    for kind in renewed:
         assert kind.renewal is not None
+        assert kind.reminders
         assert "令" in kind.renewal.source.zh
         assert "No." in kind.renewal.source.en
+
+
+def test_only_types_that_always_last_have_no_renewal() -> None:
+    for kind in SHIPPED.types():
+        if kind.renewal is None:
+            assert kind.validity.long_term
+            assert not kind.validity.years
+            assert not kind.validity.free
+
+
+def test_every_shipped_licence_of_a_person_masks_more_than_the_name() -> None:
+    for kind in SHIPPED.types():
+        if kind.holder_category is HolderCategory.PERSON:
+            assert {item.mask for item in kind.items} & {MaskRule.NUMBER, MaskRule.ADDRESS, MaskRule.ALL}
 
 
 @pytest.mark.parametrize("word", ["驾驶证", "DRIVING", "13127DX01", "交通警察 driving", "  driving-licence  "])
