@@ -1,5 +1,7 @@
 """The catalogue: packs of a folder, found by code, and refused when they contradict each other."""
 
+import re
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -17,11 +19,9 @@ OLD = changed(PACK, "version: 2", "version: 1")
 
 
 def test_the_shipped_types_are_found_by_code_and_by_certificate_type_code() -> None:
-    assert [kind.code for kind in SHIPPED.types()] == [
-        "business-licence",
-        "driving-licence",
-        "food-business-licence",
-    ]
+    packs = resources.files("credentials.catalogue") / "packs"
+    faces = sorted(entry.name for entry in packs.iterdir() if entry.name.endswith(".svg"))
+    assert [f"{kind.code}.svg" for kind in SHIPPED.types()] == faces
     for kind in SHIPPED.types():
         assert SHIPPED.get(kind.code) is kind
         assert SHIPPED.get(kind.code, kind.version) is kind
@@ -30,10 +30,9 @@ def test_the_shipped_types_are_found_by_code_and_by_certificate_type_code() -> N
 
 def test_every_shipped_reminder_and_window_cites_its_rule() -> None:
     for kind in SHIPPED.types():
-        assert kind.reminders
-        assert kind.renewal is not None
-        assert "令" in kind.renewal.source.zh
-        assert "No." in kind.renewal.source.en
+        if kind.renewal is not None:
+            assert kind.reminders, kind.code
+            assert re.search("《.+》|规定", kind.renewal.source.zh), kind.code
 
 
 @pytest.mark.parametrize("word", ["驾驶证", "DRIVING", "13127DX01", "交通警察 driving", "  driving-licence  "])
