@@ -156,6 +156,7 @@ class DataItem:
         face_key: its integer key in a show pass (presentation/FORMAT.md §3.1), None when a pass does not carry it.
         selectively_disclosable: its own disclosure in the SD-JWT VC; otherwise visible to every reader.
         mask: None for an item that is not personal.
+        example: a made-up value that `check` accepts, for specimens and samples; None when the pack gives none.
     """
 
     name: str
@@ -172,6 +173,7 @@ class DataItem:
     face_key: int | None
     selectively_disclosable: bool
     mask: MaskRule | None
+    example: object
 
     def check(self, value: object) -> object:
         """The value, if it fits this item; an array comes back as a new list.
@@ -390,6 +392,7 @@ class LicenceType:
     photo: bool
     common_claims: tuple[CommonClaim, ...]
     items: tuple[DataItem, ...]
+    example_number: str  # a made-up 证照编号 in the form that the type's numbers have
     validity: ValidityPolicy
     states: tuple[CertState, ...]
     renewal: RenewalWindow | None

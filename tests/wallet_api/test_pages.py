@@ -7,7 +7,7 @@ import re
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +19,6 @@ import pytest
 import uvicorn
 from playwright.async_api import Browser, Page, Route, async_playwright, expect
 
-from credentials.catalogue import Catalogue, LicenceType
 from credentials.registry import SHANGHAI, IntakeSource
 from wallet_api.app import create_app
 from wallet_api.cli.console import opened
@@ -206,26 +205,6 @@ def test_a_production_platform_shows_neither_banner_nor_steps() -> None:
     assert 'id="embedded"' not in page
     assert "make run" not in page
     assert "x" in Outline(page).text
-
-
-@dataclass(frozen=True)
-class OneTypeMore:
-    """A catalogue with a type that the sample city knows nothing of."""
-
-    known: Catalogue
-
-    def get(self, code: str, version: int | None = None) -> LicenceType:
-        if code == "night-market-licence":
-            return replace(self.known.get("food-business-licence"), certificate_type_code="never drawn")
-        return self.known.get(code, version)
-
-
-async def test_a_type_without_a_sample_has_no_specimen(site: Site) -> None:
-    platform: Any = replace(site.platform, catalogue=OneTypeMore(site.platform.catalogue))
-    async with site.client(platform) as client:
-        known = await client.get("/types/driving-licence/1/specimen.svg")
-        missing = await client.get("/types/night-market-licence/1/specimen.svg")
-    assert (known.status_code, missing.status_code) == (200, 404)
 
 
 # ---- what a browser makes of it

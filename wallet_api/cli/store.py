@@ -29,7 +29,7 @@ def sample(
     seed: Annotated[int, typer.Option(min=0, help="The same seed and day give the same rows.")] = 1,
     out: Annotated[Path, typer.Option(help="The NDJSON file to write.")] = Path("data/sample.ndjson"),
 ) -> None:
-    """Write a made-up department's file: driving, food business and business licences."""
+    """Write a made-up file of licences of every type, some of them ending within a month."""
     city = City(Catalogue.default(), seed, SystemClock().now().astimezone(SHANGHAI).date())
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("w", encoding="utf-8") as file:

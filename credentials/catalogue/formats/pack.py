@@ -68,7 +68,7 @@ def read_pack(pack: bytes, face_svg: bytes, *, file: str, face_file: str) -> Lic
     Not checked: that the law says what the pack cites; that patterns are cheap (they come from reviewed packs, and
     lengths are bounded before they run).
     """
-    fields = parse(pack, file).members(_REQUIRED, ["labels"])
+    fields = parse(pack, file).members(_REQUIRED, ["labels", "example_number"])
     photo = fields["photo"].boolean()
     items = read_items(fields["items"])
     claims = _common_claims(fields.get("labels"))
@@ -93,6 +93,7 @@ def read_pack(pack: bytes, face_svg: bytes, *, file: str, face_file: str) -> Lic
         photo=photo,
         common_claims=claims,
         items=items,
+        example_number=_example_number(fields.get("example_number")),
         validity=_validity(fields["validity"]),
         states=_states(fields["states"]),
         renewal=renewal,
@@ -101,6 +102,10 @@ def read_pack(pack: bytes, face_svg: bytes, *, file: str, face_file: str) -> Lic
         matters=_matters(fields["matters"]),
         face=_face(fields["face"], face_svg, face_file, names, items),
     )
+
+
+def _example_number(field: Field | None) -> str:
+    return "SPECIMEN-000001" if field is None else field.text(max_length=128)
 
 
 def _localised(field: Field, max_length: int = 100) -> LocalisedText:

@@ -2,7 +2,9 @@
 
 import re
 import warnings
+from dataclasses import replace
 
+from credentials.catalogue.errors import ItemError
 from credentials.catalogue.formats.yaml_fields import Field
 from credentials.catalogue.models import (
     COMMON_CLAIMS,
@@ -15,7 +17,7 @@ from credentials.catalogue.models import (
     MaskRule,
 )
 
-MAX_ITEMS = 64  # a credential has at most 256 disclosures; our largest type has 9 items
+MAX_ITEMS = 64  # a credential has at most 256 disclosures; our largest type has 23 items
 MAX_TEXT = 4000  # a company's scope of business can fill a page
 MAX_ELEMENTS = 64
 MAX_PATTERN = 120  # our longest has 61 characters; re's parser recurses with nesting
@@ -35,7 +37,7 @@ _TYPE_KEYS = {
     ItemType.DATE: (set[str](), set[str]()),
 }
 _REQUIRED = {"name", "label", "type"}
-_OPTIONAL = {"required", "face", "face_key", "disclosable", "mask"}
+_OPTIONAL = {"required", "face", "face_key", "disclosable", "mask", "example"}
 
 
 def read_items(field: Field) -> tuple[DataItem, ...]:
@@ -63,7 +65,7 @@ def _item(field: Field) -> DataItem:
         return members[name].boolean() if name in members else True
 
     minimum = _integer(members.get("minimum"), -MAX_SAFE_INTEGER, -MAX_SAFE_INTEGER)
-    return DataItem(
+    item = DataItem(
         name=_name(members["name"]),
         label=_label(members["label"]),
         type=kind,
@@ -78,7 +80,28 @@ def _item(field: Field) -> DataItem:
         face_key=_face_key(members, on_face=flag("face")),
         selectively_disclosable=flag("disclosable"),
         mask=members["mask"].choice(MaskRule) if "mask" in members else None,
+        example=None,
     )
+    return replace(item, example=_example(members["example"], item)) if "example" in members else item
+
+
+def _example(field: Field, item: DataItem) -> object:
+    """A value of the item's own type that the item itself accepts."""
+    value: object
+    match item.type:
+        case ItemType.INTEGER:
+            value = field.integer(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER)
+        case ItemType.BOOLEAN:
+            value = field.boolean()
+        case ItemType.STRING_ARRAY:
+            value = [element.text(max_length=MAX_TEXT) for element in field.elements(1, MAX_ELEMENTS)]
+        case ItemType.STRING | ItemType.ENUM | ItemType.DATE:
+            value = field.text(max_length=MAX_TEXT)
+    try:
+        checked = item.check(value)
+        return tuple(checked) if isinstance(checked, list) else checked
+    except ItemError as error:
+        raise field.refused("pack_field_not_allowed", f"the item itself refuses it: {error.detail}") from error
 
 
 def _name(field: Field) -> str:

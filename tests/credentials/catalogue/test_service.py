@@ -1,5 +1,7 @@
 """The catalogue: packs of a folder, found by code, and refused when they contradict each other."""
 
+import re
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from credentials.catalogue import Catalogue, CatalogueError, PackError, UnknownType
+from credentials.catalogue.formats.pack import read_pack
 from credentials.catalogue.models import HolderCategory, MaskRule
 from credentials.errors import CredentialsError
 from tests.credentials.catalogue.packs import FACE, PACK, changed, write_pack
@@ -18,9 +21,9 @@ OLD = changed(PACK, "version: 2", "version: 1")
 
 
 def test_the_shipped_types_are_found_by_code_and_by_certificate_type_code() -> None:
-    codes = [kind.code for kind in SHIPPED.types()]
-    assert codes == sorted(codes)
-    assert {"business-licence", "driving-licence", "food-business-licence"} <= set(codes)
+    packs = resources.files("credentials.catalogue") / "packs"
+    faces = sorted(entry.name for entry in packs.iterdir() if entry.name.endswith(".svg"))
+    assert [f"{kind.code}.svg" for kind in SHIPPED.types()] == faces
     for kind in SHIPPED.types():
         assert SHIPPED.get(kind.code) is kind
         assert SHIPPED.get(kind.code, kind.version) is kind
@@ -28,13 +31,10 @@ def test_the_shipped_types_are_found_by_code_and_by_certificate_type_code() -> N
 
 
 def test_every_shipped_reminder_and_window_cites_its_rule() -> None:
-    renewed = [kind for kind in SHIPPED.types() if kind.renewal is not None]
-    assert "driving-licence" in [kind.code for kind in renewed]
-    for kind in renewed:
-        assert kind.renewal is not None
-        assert kind.reminders
-        assert "令" in kind.renewal.source.zh
-        assert "No." in kind.renewal.source.en
+    for kind in SHIPPED.types():
+        if kind.renewal is not None:
+            assert kind.reminders, kind.code
+            assert re.search("《.+》|规定", kind.renewal.source.zh), kind.code
 
 
 def test_only_types_that_always_last_have_no_renewal() -> None:
@@ -155,3 +155,16 @@ def test_packs_that_agree_stand_side_by_side(tmp_path: Path) -> None:
     write_pack(tmp_path)
     write_pack(tmp_path, "cat-licence", CAT, FACE)
     assert [kind.code for kind in Catalogue.load(tmp_path).types()] == ["cat-licence", "dog-licence"]
+
+
+def test_every_shipped_type_has_an_example_for_each_required_item_and_for_its_number() -> None:
+    for kind in SHIPPED.types():
+        assert all(item.example is not None for item in kind.items if item.required), kind.code
+        assert kind.example_number != "SPECIMEN-000001", kind.code
+
+
+def test_an_example_that_its_item_refuses_breaks_the_pack() -> None:
+    broken = changed(PACK, "type: enum", "type: enum\n    example: 无").encode()
+    with pytest.raises(PackError) as refused:
+        read_pack(broken, FACE.encode(), file="driving-licence.yaml", face_file="driving-licence.svg")
+    assert refused.value.field.endswith(".example")
