@@ -99,6 +99,6 @@ def _windows(now: datetime, days: int, valid_until: date | None) -> list[tuple[i
 
 def _end_of(valid_until: date | None) -> int:
     """The instant at which a licence's last Shanghai day is over."""
-    if valid_until is None:
+    if valid_until is None or valid_until == date.max:  # 9999-12-31 has no day after
         return 2**53
     return int(datetime.combine(valid_until + timedelta(days=1), time(), SHANGHAI).timestamp())

@@ -49,6 +49,8 @@ async def test_a_licence_without_an_end_in_any_calendar_is_issued(running: Runni
     await running.take(driving_row(certificate_validate_end="9999-12-31"))
     wallet = await running.wallet()
     assert unverified(await wallet.credential())[1]["exp"] == datetime(2027, 11, 23, tzinfo=UTC).timestamp()
+    jwk = wallet.key.export_public(as_dict=True)
+    assert (await wallet.post("/api/v1/me/passes", json={"jwk": jwk})).status_code == 201
 
 
 async def test_a_licence_that_ends_tomorrow_gives_a_credential_to_the_end_of_that_day(running: Running) -> None:

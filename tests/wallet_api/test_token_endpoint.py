@@ -73,6 +73,8 @@ async def test_a_malformed_token_request_is_refused_and_uses_nothing_up(running:
         "NUL in the grant": (b"grant_type=%00", "unsupported_grant_type"),
         "code grant": (b"grant_type=authorization_code&code=x", "unsupported_grant_type"),
         "unexpected tx_code": (f"{good}&tx_code=123456".encode(), "invalid_request"),
+        "NUL in the client_id": (f"{good}&client_id=%00".encode(), "invalid_request"),
+        "long client_id": (f"{good}&client_id={'x' * 256}".encode(), "invalid_request"),
         "authorization details": (f"{good}&authorization_details=%5B%5D".encode(), "invalid_authorization_details"),
         "unknown code": (f"grant_type={PRE_AUTHORIZED_CODE}&pre-authorized_code=x".encode(), "invalid_grant"),
         "NUL in the code": (f"grant_type={PRE_AUTHORIZED_CODE}&pre-authorized_code=%00".encode(), "invalid_grant"),

@@ -24,12 +24,12 @@ BEARER_LIFETIME_S = 300  # OpenID4VCI 1.0 §13: what lives longer must be sender
 DPOP_LIFETIME_S = 3_600  # long enough to fetch a credential and a week of passes on a bad line
 ASSERTION_LIFETIME = timedelta(minutes=5)
 SKEW = timedelta(seconds=60)
-MAX_WALLET_ID = 255  # a URL at most
 CLIENT_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 GRANT_TYPES = (PRE_AUTHORIZED_CODE, "client_credentials")
 CREDENTIAL_SCOPE = "credential"
 DEPARTMENT_SCOPE = "licences:write"
 CLIENT_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+WALLET_ID = re.compile(r"[\x20-\x7e]{1,255}")  # RFC 6749 appendix A.1; a URL at most
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ class AuthorizationServer:
         if not code:
             raise OAuthError("invalid_request", "pre-authorized_code is missing")
         wallet = form.get("client_id")
-        if wallet is not None and len(wallet) > MAX_WALLET_ID:
-            raise OAuthError("invalid_request", "client_id is too long")
+        if wallet is not None and not WALLET_ID.fullmatch(wallet):
+            raise OAuthError("invalid_request", "client_id is out of form")
         if "authorization_details" in form:
             raise OAuthError("invalid_authorization_details", "authorization_details are not supported")
         try:
