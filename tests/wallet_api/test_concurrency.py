@@ -83,7 +83,7 @@ async def test_one_row_sent_at_once_from_many_sides_makes_one_licence(running: R
 
 
 async def test_no_credential_stays_valid_when_revocation_and_issuance_meet(running: Running) -> None:
-    """In whatever order they come: what was released before is INVALID, what comes after is denied (lesson 10)."""
+    """In whatever order they come: what was released before is INVALID, what comes after is denied."""
     people = range(1, 9)
     await running.take(*(driving_row(number) for number in people))
     wallets = {number: await running.wallet(number) for number in people}

@@ -34,7 +34,7 @@ class PublicJwk:
 
     @classmethod
     def from_object(cls, value: object) -> "PublicJwk":
-        """Read a JWK; members beyond `kty`, `crv`, `x`, `y` are dropped, private ones refused (lesson: never echo).
+        """Read a JWK; members beyond `kty`, `crv`, `x`, `y` are dropped, private ones refused: they are never echoed.
 
         Raises:
             KeyMalformed: another key type or curve, private members, coordinates out of form or off the curve.
