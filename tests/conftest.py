@@ -96,13 +96,18 @@ def _postgresql(runner: asyncio.Runner, postgresql_url: str) -> Iterator[Databas
     runner.run(database.close())
 
 
+@pytest.fixture
+def postgresql_database(_postgresql: Database, runner: asyncio.Runner) -> Iterator[Database]:
+    """An empty database on PostgreSQL."""
+    yield _postgresql
+    runner.run(_empty(_postgresql))
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
 def database(request: pytest.FixtureRequest, runner: asyncio.Runner, tmp_path: Path) -> Iterator[Database]:
     """An empty database; every test that takes it runs on SQLite and on PostgreSQL."""
     if request.param == "postgresql":
-        shared: Database = request.getfixturevalue("_postgresql")
-        yield shared
-        runner.run(_empty(shared))
+        yield request.getfixturevalue("postgresql_database")
         return
     database = Database(f"sqlite:///{tmp_path / 'test.db'}")
     runner.run(database.create_all())

@@ -226,27 +226,34 @@ async def batch_report(session: AsyncSession, batch_id: str, system: str | None)
     )
 
 
+_SETTLED = text("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)")
+
+
 async def pull_events(session: AsyncSession, consumer: str, limit: int) -> list[LicenceEvent]:
     """The next events for a follower; its cursor moves with the caller's transaction.
 
     On PostgreSQL an event is handed out only when every transaction that began writing before it has ended: positions
     are given on insert but become visible on commit, and a follower that went by position alone would step over a
     slower writer's events for good. Transaction numbers are the server's: a long write in a neighbouring database
-    holds the feed back as well, and loses nothing.
+    holds the feed back as well, and loses nothing. A cursor ahead of the server means a restored dump: the follower
+    then reads from the start again.
     """
     await session.execute(
         upsert(CURSOR)
         .values(consumer=consumer, written_in=-1, position=-1)
         .on_conflict_do_nothing(index_elements=["consumer"])
     )
-    cursor = (await session.execute(select(CURSOR).where(CURSOR.c.consumer == consumer).with_for_update())).one()
-    after = or_(
-        EVENT.c.written_in > cursor.written_in,
-        and_(EVENT.c.written_in == cursor.written_in, EVENT.c.position > cursor.position),
-    )
-    statement = select(EVENT).where(after).order_by(EVENT.c.written_in, EVENT.c.position).limit(limit)
+    row = (await session.execute(select(CURSOR).where(CURSOR.c.consumer == consumer).with_for_update())).one()
+    seen = (row.written_in, row.position)
+    settled = None
     if session.get_bind().dialect.name == "postgresql":
-        settled = text("CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)")
+        settled = (await session.execute(_SETTLED)).scalar_one()
+        if seen[0] >= settled:
+            await _forget_other_server(session, settled)
+            seen = (-1, -1)
+    after = or_(EVENT.c.written_in > seen[0], and_(EVENT.c.written_in == seen[0], EVENT.c.position > seen[1]))
+    statement = select(EVENT).where(after).order_by(EVENT.c.written_in, EVENT.c.position).limit(limit)
+    if settled is not None:
         statement = statement.where(EVENT.c.written_in < settled)
     events = list(await session.execute(statement))
     if events:
@@ -265,3 +272,11 @@ async def pull_events(session: AsyncSession, consumer: str, limit: int) -> list[
         )
         for row in events
     ]
+
+
+async def _forget_other_server(session: AsyncSession, settled: int) -> None:
+    """The history comes from another server, by a restored dump: its transaction numbers mean nothing here.
+
+    Its events are put before all that this server writes; the follower reads them once more. Silence would be worse.
+    """
+    await session.execute(update(EVENT).where(EVENT.c.written_in >= settled).values(written_in=0))

@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from credentials.catalogue.service import Catalogue
 from credentials.registry import BatchReport, CertState, Intake, IntakeSource, Licence, LicenceEvent, Registry
@@ -282,3 +282,20 @@ async def test_a_rolled_back_follower_reads_the_same_events_again(
         await die_half_way()
     async with database.transaction() as session:
         assert len(await registry.pull_events(session, "reminders", 3)) == 1
+
+
+@pytest.mark.postgresql
+async def test_a_feed_restored_from_another_server_is_read_again_and_not_silent(
+    postgresql_database: Database, intake: Intake, protector: DataProtector
+) -> None:
+    database = postgresql_database
+    registry = Registry(protector)
+    await _take(intake, database, *(driving_row(number) for number in range(3)))
+    assert len(await _pull(database, registry, "reminders", 3, limit=10)) == 3
+    elsewhere = 2**40  # numbers that this server will not reach
+    async with database.transaction() as session:
+        await session.execute(update(store.EVENT).values(written_in=store.EVENT.c.written_in + elsewhere))
+        await session.execute(update(store.CURSOR).values(written_in=store.CURSOR.c.written_in + elsewhere))
+    await _take(intake, database, driving_row(7))
+    seen = await _pull(database, registry, "reminders", 4, limit=2)
+    assert len({event.licence_id for event in seen}) == 4, "the restored three again, and the new one"
