@@ -12,7 +12,7 @@ demo: $(STAMP) verifier  ## the six steps in order, on a platform of its own
 	.venv/bin/liangzheng demo
 
 test: $(STAMP)  ## all tests that can run here; what was skipped is listed at the end
-	.venv/bin/python -m pytest $(PYTEST_ARGS)
+	.venv/bin/python -m pytest --numprocesses auto $(PYTEST_ARGS)
 
 check: $(STAMP)  ## lock file, style, types, arrows
 	$(UV) lock --quiet --check

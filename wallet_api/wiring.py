@@ -56,8 +56,18 @@ class Platform:
     reminders: ReminderService
 
     @classmethod
-    def of(cls, settings: Settings, *, clock: Clock | None = None, database: Database | None = None) -> Self:
+    def of(
+        cls,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        database: Database | None = None,
+        catalogue: Catalogue | None = None,
+    ) -> Self:
         """Wire a platform. Nothing is opened, read or written yet but the embedded mode's own secrets.
+
+        Args:
+            catalogue: the types to offer; by default those that ship.
 
         Raises:
             SecretsInvalid: a secret is missing or out of form.
@@ -66,7 +76,7 @@ class Platform:
         clock = clock or SystemClock()
         database = database or Database(settings.database)
         secrets = Secrets.of(settings)
-        catalogue = Catalogue.default()
+        catalogue = catalogue or Catalogue.default()
         one_time = OneTimeValues()
         registry = Registry(secrets.protector)
         status = StatusService(secrets.protector, clock, settings.public_url)

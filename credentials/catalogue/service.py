@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -54,8 +55,9 @@ class Catalogue:
         return cls(packs.values())
 
     @classmethod
+    @cache
     def default(cls) -> Self:
-        """The types that ship with this package."""
+        """The types that ship with this package, read once a process."""
         return cls.load(resources.files("credentials.catalogue") / "packs")
 
     def types(self) -> tuple[LicenceType, ...]:

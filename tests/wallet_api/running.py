@@ -17,6 +17,7 @@ from jwcrypto.jwk import JWK
 from sqlalchemy import func, select
 from sqlmodel import SQLModel
 
+from credentials.catalogue import Catalogue
 from credentials.issuance import PRE_AUTHORIZED_CODE
 from credentials.keys.formats.jwk import PublicJwk
 from credentials.registry import IntakeSource
@@ -28,6 +29,7 @@ from wallet_api.settings import Settings
 from wallet_api.wiring import Platform
 
 PUBLIC_URL = "https://wallet.example/city"
+FEW_TYPES = Catalogue(map(Catalogue.default().get, ("driving-licence", "road-transport-certificate")))
 ABSENT = object()  # as a member's value: leave the member out
 CLIENT_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
@@ -48,7 +50,7 @@ class Running:
         cls, data_dir: Path, clock: FakeClock, database: Database, public_url: str = PUBLIC_URL
     ) -> "Running":
         settings = Settings(_env_file=None, data_dir=data_dir, public_url=public_url, embedded_worker=False)
-        platform = Platform.of(settings, clock=clock, database=database)
+        platform = Platform.of(settings, clock=clock, database=database, catalogue=FEW_TYPES)
         await platform.start()
         app = create_app(settings, platform=platform)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)

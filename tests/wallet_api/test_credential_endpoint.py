@@ -87,7 +87,7 @@ async def test_a_malformed_request_is_refused_with_the_standard_s_code(running: 
         "configuration unknown": (await wallet.request(**{config: "x"}), "unknown_credential_configuration"),
         "configuration odd": (await wallet.request(**{config: "\x00\ud800"}), "unknown_credential_configuration"),
         "configuration of others": (
-            await wallet.request(**{config: "business-licence"}),
+            await wallet.request(**{config: "road-transport-certificate"}),
             "unknown_credential_configuration",
         ),
         "an identifier": (

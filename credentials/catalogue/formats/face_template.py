@@ -12,7 +12,7 @@ from xml.parsers import expat  # expat alone resolves nothing: no DTD is accepte
 from credentials.catalogue.errors import PackCode, PackError
 from credentials.catalogue.models import TextBox
 
-MAX_FACE_BYTES = 64 * 1024  # wallets fetch it over mobile networks; our largest has 15 KiB
+MAX_FACE_BYTES = 64 * 1024  # wallets fetch it over mobile networks; our largest has 48 KiB
 PLACEHOLDER = re.compile(r"\{\{([A-Za-z_][A-Za-z0-9_]*)\}\}")
 
 _SVG = "http://www.w3.org/2000/svg"

@@ -14,9 +14,11 @@ import yaml
 
 from credentials.catalogue.errors import PackCode, PackError
 
-MAX_PACK_BYTES = 256 * 1024  # DoS bound; our largest pack has 9 KiB
+MAX_PACK_BYTES = 256 * 1024  # DoS bound; our largest pack has 14 KiB
 MAX_DEPTH = 12  # PyYAML's composer recurses; a pack is 5 deep
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,15})")  # decimal only: YAML 1.1 reads 010 as 8 and 1:30 as 90
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where PyYAML was built with it: ten times as fast
 
 Choice = TypeVar("Choice", bound=StrEnum)
 Value = TypeVar("Value")
@@ -130,7 +132,7 @@ def parse(document: bytes, file: str) -> Field:
     try:
         text = document.decode("utf-8")
         _check_events(text, file)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise _unreadable(file, mark.line + 1 if mark else 1, error.problem or "not YAML") from error
@@ -148,7 +150,7 @@ def parse(document: bytes, file: str) -> Field:
 def _check_events(text: str, file: str) -> None:
     """Refuse what the composer would follow blindly: aliases (cycles, bombs) and depth (recursion)."""
     depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+    for event in yaml.parse(text, Loader=_LOADER):
         line = event.start_mark.line + 1 if event.start_mark else 1
         if isinstance(event, yaml.AliasEvent):
             raise _unreadable(file, line, "aliases are not allowed")
