@@ -85,12 +85,16 @@ def _status(arguments: argparse.Namespace, clock: Clock) -> int:
 
 
 _COMMANDS = {"check": _check, "credential": _credential, "sync": _sync, "status": _status}
+_WITH_VALUE = {"--home", "--lang", "--max-status-age", "--max-trust-age", "--image", "--challenge", "--anchor"}
 
 
 def _with_command(argv: list[str]) -> list[str]:
-    """`liangzheng-verify CODE` stands for `liangzheng-verify check CODE`."""
-    if not argv or argv[0] in _COMMANDS or argv[0] in ("-h", "--help"):
+    """`liangzheng-verify CODE` stands for `liangzheng-verify check CODE`; options may stand before the command."""
+    if not argv or argv[0] in ("-h", "--help"):
         return argv
+    for at, argument in enumerate(argv):
+        if argument in _COMMANDS and (at == 0 or argv[at - 1] not in _WITH_VALUE):
+            return [argument, *argv[:at], *argv[at + 1 :]]
     return ["check", *argv]
 
 

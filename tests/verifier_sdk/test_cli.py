@@ -210,3 +210,13 @@ def test_a_spoilt_cache_cannot_tell(run: Run, tmp_path: Path) -> None:
     (tmp_path / "home" / "verifier.sqlite3").write_bytes(b"spoilt" * 1000)
     code, output = run("check", "x")
     assert (code, "cache_unavailable" in output) == (3, True)
+
+
+def test_options_may_stand_before_the_command(
+    ready: Run, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "refreshed" in ready("--lang", "en", "sync")[1] or "unchanged" in ready("--lang", "en", "sync")[1]
+    assert ready("--lang", "en", "status")[0] == 0
+    assert ready("--lang", "en", live_code(server))[0] == 0
+    assert ready("--home", "sync", live_code(server))[0] != 0, "the value of an option is no command"
