@@ -6,6 +6,7 @@ raises `generation`, by which other processes notice. All SQL of the SDK stands 
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,14 +62,25 @@ class Cache:
             folder / FILE_NAME, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )
         try:
-            self._connection.execute("PRAGMA journal_mode = WAL")  # checks go on while another process synchronises
-            self._connection.execute(
-                "PRAGMA synchronous = NORMAL"
-            )  # a power cut may lose the last seconds of seen codes
+            self._write_ahead()
+            # A power cut may lose the last seconds of seen codes.
+            self._connection.execute("PRAGMA synchronous = NORMAL")
             self._create()
         except BaseException:
             self._connection.close()
             raise
+
+    def _write_ahead(self) -> None:
+        """Checks go on while another process synchronises. In this one switch SQLite does not wait; we do."""
+        deadline = time.monotonic() + BUSY_TIMEOUT_S
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
 
     def close(self) -> None:
         """Close the file."""

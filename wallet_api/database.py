@@ -8,6 +8,8 @@ Repositories write `sqlalchemy.dialects.postgresql.insert` for ON CONFLICT (SQLi
 `DateTime(timezone=True)` for instants: what SQLite lacks of it is mended here, in one place.
 """
 
+import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -106,12 +108,20 @@ class Database:
 def _configure_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves, see _begin_sqlite
     for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",  # what was answered 201 survives a power cut
         f"busy_timeout={BUSY_TIMEOUT_MS}",
+        "synchronous=FULL",  # what was answered 201 survives a power cut
         "foreign_keys=ON",
     ):
         connection.execute(f"PRAGMA {pragma}")
+    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:  # in this one switch SQLite does not wait for others
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def _begin_sqlite(connection: Any) -> None:
