@@ -106,6 +106,7 @@ class Licence:
     number: str
     authority_code: str
     authority_name: str
+    area_code: str | None
     holder_ids: tuple[str, ...]
     holders: tuple[HolderEntry, ...]
     issued_on: date

@@ -124,6 +124,7 @@ class Registry:
             number=content["number"],
             authority_code=row.authority_code,
             authority_name=row.authority_name,
+            area_code=row.area_code,
             holder_ids=holder_ids,
             holders=tuple(HolderEntry(**holder) for holder in content["holders"]),
             issued_on=row.issued_on,

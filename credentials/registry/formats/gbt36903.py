@@ -255,6 +255,7 @@ def row_of(licence: Licence, certificate_type_code: str) -> dict[str, object]:
         "certificate_identifier": licence.identifier,
         "certificate_number": licence.number,
         "certificate_issuing_authority_code": licence.authority_code,
+        "certificate_area_code": licence.area_code,
         "certificate_issued_date": licence.issued_on.isoformat(),
         "certificate_validate_start": licence.valid_from.isoformat(),
         "certificate_validate_end": licence.valid_until and licence.valid_until.isoformat(),

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from credentials.catalogue.service import Catalogue
-from credentials.registry import BatchReport, CertState, Intake, IntakeSource, Licence, LicenceEvent, Registry
+from credentials.registry import BatchReport, CertState, Intake, IntakeSource, Licence, LicenceEvent, Registry, row_of
 from credentials.registry import repository as store
 from tests.credentials.rows import TRAFFIC_POLICE, driving_row, lines, resident_id, step_row
 from tests.fakes import FakeClock
@@ -299,3 +299,14 @@ async def test_a_feed_restored_from_another_server_is_read_again_and_not_silent(
     await _take(intake, database, driving_row(7))
     seen = await _pull(database, registry, "reminders", 4, limit=2)
     assert len({event.licence_id for event in seen}) == 4, "the restored three again, and the new one"
+
+
+async def test_the_row_of_a_licence_is_the_row_that_brought_it_but_for_mobiles(
+    intake: Intake, database: Database, protector: DataProtector
+) -> None:
+    sent = driving_row(certificate_area_code="310101")
+    await _take(intake, database, sent)
+    (licence,) = await _licences(database, protector)
+    row = row_of(licence, sent["certificate_type_code"])
+    del sent["certificate_holders"][0]["mobile"]
+    assert row == sent | {"certificate_identifier": licence.identifier}
