@@ -163,7 +163,7 @@ def _key(entry: Mapping[str, object], anchors: tuple[x509.Certificate, ...]) -> 
     try:
         chain = certificates(entry.get("x5c"))
         leaf_sha256 = sha256(chain[0]).digest()
-        if purpose not in ("credential", "pass", "status") or leaf_sha256[:8] != kid:
+        if purpose not in ("credential", "pass", "status", "check") or leaf_sha256[:8] != kid:
             return None
         path = _x509.validate(chain, anchors, purpose)
     except Fault:

@@ -25,7 +25,7 @@ from ._fault import Fault
 
 PURPOSES = {
     purpose: x509.ObjectIdentifier(f"2.25.190658200501632449883014538961567251728.{arc}")
-    for arc, purpose in enumerate(("credential", "status", "pass", "trust-list"), start=1)
+    for arc, purpose in enumerate(("credential", "status", "pass", "trust-list", "issuer-metadata", "check"), start=1)
 }
 
 _SIGNATURES = (SignatureAlgorithmOID.ECDSA_WITH_SHA256, SignatureAlgorithmOID.ECDSA_WITH_SHA384)

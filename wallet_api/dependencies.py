@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from wallet_api.oauth import CREDENTIAL_SCOPE, DEPARTMENT_SCOPE, Access
+from wallet_api.oauth import CREDENTIAL_SCOPE, DEPARTMENT_SCOPE, VERIFIER_SCOPE, Access
 from wallet_api.wiring import Platform
 
 
@@ -32,3 +32,4 @@ def _caller(scope: str) -> Callable[[Request], Awaitable[Access]]:
 AppPlatform = Annotated[Platform, Depends(get_platform)]
 Wallet = Annotated[Access, Depends(_caller(CREDENTIAL_SCOPE))]
 Department = Annotated[Access, Depends(_caller(DEPARTMENT_SCOPE))]
+Verifier = Annotated[Access, Depends(_caller(VERIFIER_SCOPE))]

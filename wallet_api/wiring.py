@@ -30,7 +30,7 @@ from wallet_api.reminding import RENEWED_AT, HolderContacts, PackRules, StoredCh
 from wallet_api.settings import Settings
 from wallet_api.showable import StoredLicences
 
-PLATFORM_KEYS = (KeyPurpose.TRUST_LIST, KeyPurpose.STATUS, KeyPurpose.PASS)
+PLATFORM_KEYS = (KeyPurpose.TRUST_LIST, KeyPurpose.STATUS, KeyPurpose.PASS, KeyPurpose.METADATA, KeyPurpose.CHECK)
 
 
 @dataclass(frozen=True)

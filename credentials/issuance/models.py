@@ -1,6 +1,7 @@
 """What issuance speaks of."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from credentials.keys.formats.jwk import PublicJwk
@@ -25,15 +26,22 @@ class CredentialOffer:
 
 @dataclass(frozen=True)
 class IssuanceGrant:
-    """What a redeemed code entitles its token to: credentials of this licence, for this holder, and nothing else.
+    """What a wallet's token is good for: credentials of this holder's licences, of these types, and nothing else.
 
     Attributes:
-        client_id: what the wallet called itself when it redeemed the code; not authenticated.
+        id: of the grant; every token that grew out of one sign-in or one code carries the same.
+        holder_id: whose licences; a token that acts for an organisation names the organisation.
+        configuration_ids: the credential configurations that may be asked for.
+        licence_id: the one licence of a pre-authorized code, or None when the holder signed in.
+        credential_identifiers: `credential_identifier` → licence id, where identifiers were given out.
+        client_id: what the wallet called itself; authenticated only where wallet attestations are required.
     """
 
-    licence_id: str
+    id: str
     holder_id: str
-    configuration_id: str
+    configuration_ids: frozenset[str]
+    licence_id: str | None = None
+    credential_identifiers: Mapping[str, str] = field(default_factory=dict)
     client_id: str | None = None
 
 

@@ -163,7 +163,12 @@ class Issuance:
                 raise GrantRefused("invalid_grant", "the transaction code is wrong")
         if not await repository.burn_offer(session, row.id, self._clock.now()):
             raise GrantRefused("invalid_grant", "the pre-authorized code is unknown, used or over")
-        return IssuanceGrant(row.licence_id, row.holder_id, row.configuration_id)
+        return IssuanceGrant(
+            id=row.id,
+            holder_id=row.holder_id,
+            configuration_ids=frozenset({row.configuration_id}),
+            licence_id=row.licence_id,
+        )
 
     def nonce(self) -> str:
         """A fresh c_nonce (OpenID4VCI 1.0 §7.2)."""
@@ -181,13 +186,15 @@ class Issuance:
         request = read_credential_request(
             body,
             issuer=self._public_url,
-            configuration_ids=frozenset({grant.configuration_id}),
+            configuration_ids=grant.configuration_ids,
             client_id=grant.client_id,
             nonce_key=self._nonce_key,
             now=now,
         )
         if not await self._one_time.burn(session, "c_nonce", request.nonce, now + NONCE_MEMORY):
             raise CredentialRequestRefused("invalid_nonce", "this c_nonce was used before")
+        if grant.licence_id is None:
+            raise CredentialRequestRefused("credential_request_denied", "the token names no licence")
         licence = await self._registry.licence(session, grant.licence_id, lock=True)
         if not licence.in_force(now):
             raise CredentialRequestRefused("credential_request_denied", "the licence is not in force")

@@ -21,10 +21,12 @@ class KeyPurpose(StrEnum):
     STATUS = "status"
     PASS = "pass"  # noqa: S105 (a show pass, not a password)
     TRUST_LIST = "trust-list"
+    METADATA = "issuer-metadata"
+    CHECK = "check"
     ROOT = "root"  # the anchor; made when first needed, never asked for
 
 
-PUBLISHED_PURPOSES = (KeyPurpose.CREDENTIAL, KeyPurpose.PASS, KeyPurpose.STATUS)
+PUBLISHED_PURPOSES = (KeyPurpose.CREDENTIAL, KeyPurpose.PASS, KeyPurpose.STATUS, KeyPurpose.CHECK)
 
 
 class KeyState(StrEnum):

@@ -29,7 +29,7 @@ STATUS_URI = f"{HOST}/s/1"
 VCT = f"{HOST}/types/driving-licence"
 DELETE: Any = object()  # as an override: leave the member out
 _EKU = "2.25.190658200501632449883014538961567251728"
-_ARCS = {"credential": 1, "status": 2, "pass": 3, "trust-list": 4}
+_ARCS = {"credential": 1, "status": 2, "pass": 3, "trust-list": 4, "issuer-metadata": 5, "check": 6}
 
 PrivateKey = ec.EllipticCurvePrivateKey
 

@@ -135,7 +135,8 @@ async def test_a_revocation_waits_for_the_issuance_that_holds_the_licence_and_th
     async with platform.database.snapshot() as session:
         holder = (await platform.registry.licence(session, licence)).holder_ids[0]
     async with platform.database.transaction() as session:
-        credential = await platform.issuance.issue(session, IssuanceGrant(licence, holder, "driving-licence"), request)
+        grant = IssuanceGrant("0" * 32, holder, frozenset({"driving-licence"}), licence)
+        credential = await platform.issuance.issue(session, grant, request)
         revoking = asyncio.create_task(running.take(step_row(1, 2, "05", cert_state="07")))
         await asyncio.sleep(0.2)
         assert not revoking.done()

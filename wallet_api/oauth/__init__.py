@@ -2,12 +2,20 @@
 
 from wallet_api.oauth.errors import AccessRefused, OAuthError
 from wallet_api.oauth.one_time import OneTimeValues
-from wallet_api.oauth.service import CREDENTIAL_SCOPE, DEPARTMENT_SCOPE, GRANT_TYPES, Access, AuthorizationServer
+from wallet_api.oauth.service import (
+    CREDENTIAL_SCOPE,
+    DEPARTMENT_SCOPE,
+    GRANT_TYPES,
+    VERIFIER_SCOPE,
+    Access,
+    AuthorizationServer,
+)
 
 __all__ = [
     "CREDENTIAL_SCOPE",
     "DEPARTMENT_SCOPE",
     "GRANT_TYPES",
+    "VERIFIER_SCOPE",
     "Access",
     "AccessRefused",
     "AuthorizationServer",

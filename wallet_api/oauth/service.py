@@ -28,6 +28,7 @@ CLIENT_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 GRANT_TYPES = (PRE_AUTHORIZED_CODE, "client_credentials")
 CREDENTIAL_SCOPE = "credential"
 DEPARTMENT_SCOPE = "licences:write"
+VERIFIER_SCOPE = "checks:write"
 CLIENT_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 WALLET_ID = re.compile(r"[\x20-\x7e]{1,255}")  # RFC 6749 appendix A.1; a URL at most
 
@@ -103,7 +104,7 @@ class AuthorizationServer:
                         "wallet_client_id": wallet,
                         "holder_id": grant.holder_id,
                         "licence_id": grant.licence_id,
-                        "configuration_id": grant.configuration_id,
+                        "configuration_id": next(iter(grant.configuration_ids)),
                         "scope": CREDENTIAL_SCOPE,
                     },
                     jkt,
@@ -200,7 +201,13 @@ class AuthorizationServer:
             raise AccessRefused(scheme, "insufficient_scope", "the token is not for this")
         grant = None
         if row.licence_id is not None:
-            grant = IssuanceGrant(row.licence_id, row.holder_id, row.configuration_id, row.wallet_client_id)
+            grant = IssuanceGrant(
+                id=row.token_hash.hex(),
+                holder_id=row.holder_id,
+                configuration_ids=frozenset({row.configuration_id}),
+                licence_id=row.licence_id,
+                client_id=row.wallet_client_id,
+            )
         return Access(row.scope, grant, row.client_id, frozenset(row.authority_codes or ()), row.jkt)
 
     async def _check_binding(
@@ -215,9 +222,19 @@ class AuthorizationServer:
             raise AccessRefused("DPoP", "invalid_token", "the token is bound to another key")
 
     async def register_client(
-        self, session: AsyncSession, client_id: str, name: str, authority_codes: Sequence[str], key: PublicJwk
+        self,
+        session: AsyncSession,
+        client_id: str,
+        name: str,
+        authority_codes: Sequence[str],
+        key: PublicJwk,
+        scope: str = DEPARTMENT_SCOPE,
     ) -> None:
-        """Register a department's system, or replace its registration.
+        """Register a machine that may call, or replace its registration.
+
+        Args:
+            authority_codes: for a department's system: for which authorities it writes; empty for others.
+            scope: what it may be granted, `licences:write` or `checks:write`.
 
         Raises:
             OAuthError: `invalid_client_metadata` when the id is out of form.
@@ -227,7 +244,7 @@ class AuthorizationServer:
         values = {
             "name": name,
             "authority_codes": list(authority_codes),
-            "scope": DEPARTMENT_SCOPE,
+            "scope": scope,
             "jwks": [key.to_object()],
             "active": True,
         }

@@ -32,7 +32,7 @@ class PassRequest(BaseModel):
 @router.post("/passes", status_code=201)
 async def issue_passes(wanted: PassRequest, platform: AppPlatform, wallet: Wallet) -> JSONResponse:
     """Show passes (`presentation/FORMAT.md`) for the licence that the token is for. The token must be DPoP-bound."""
-    if wallet.grant is None or wallet.jkt is None:
+    if wallet.grant is None or wallet.grant.licence_id is None or wallet.jkt is None:
         raise AccessRefused("DPoP", "invalid_token", "passes are given to DPoP-bound wallet tokens only")
     async with platform.database.transaction() as session:
         passes = await platform.shows.issue_passes(

@@ -20,6 +20,8 @@ PURPOSE_OIDS = {
     KeyPurpose.STATUS: x509.ObjectIdentifier(f"{PURPOSE_ARC}.2"),
     KeyPurpose.PASS: x509.ObjectIdentifier(f"{PURPOSE_ARC}.3"),
     KeyPurpose.TRUST_LIST: x509.ObjectIdentifier(f"{PURPOSE_ARC}.4"),
+    KeyPurpose.METADATA: x509.ObjectIdentifier(f"{PURPOSE_ARC}.5"),
+    KeyPurpose.CHECK: x509.ObjectIdentifier(f"{PURPOSE_ARC}.6"),
 }
 ROOT_PATH_LENGTH = 1  # room for one intermediate, should the root go off line one day
 MAX_COMMON_NAME_BYTES = 64  # RFC 5280 ub-common-name; counted in bytes, as the strictest parsers do
