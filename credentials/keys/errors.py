@@ -61,3 +61,9 @@ class MalformedBase64Url(KeysError):
     """Text that is not base64url without padding in its one canonical form."""
 
     code = "base64url_malformed"
+
+
+class CertificatePathInvalid(KeysError):
+    """A certificate chain that does not lead to an anchor by the rules; the detail says which rule is broken."""
+
+    code = "certificate_path_invalid"
