@@ -21,13 +21,14 @@ from .models import (
     Label,
     Outcome,
     Profile,
+    Shown,
     SyncItem,
     SyncReport,
     Valid,
     ValidCredential,
 )
 from .policy import Expected, Policy
-from .trust import TrustStore
+from .trust import Trust, TrustInHand, TrustStore
 from .verifier import Verifier
 
 __all__ = [
@@ -43,9 +44,12 @@ __all__ = [
     "Outcome",
     "Policy",
     "Profile",
+    "Shown",
     "SyncItem",
     "SyncReport",
+    "Trust",
     "TrustError",
+    "TrustInHand",
     "TrustStore",
     "Valid",
     "ValidCredential",

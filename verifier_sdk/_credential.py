@@ -14,7 +14,7 @@ from ._trust_list import LicenceType, ListedKey, TrustList, instant
 from .errors import NotValid
 from .models import KeyBinding, ValidCredential
 from .policy import Expected, Policy
-from .trust import TrustStore
+from .trust import Trust
 
 _ISSUER_CODES = {
     "form": "credential_malformed",
@@ -28,7 +28,7 @@ _ISSUER_CODES = {
 _HOLDER_CODES = {"form": "kb_malformed", "signature": "kb_signature_invalid"}
 
 
-def check(trust: TrustStore, policy: Policy, now: datetime, text: str, expected: Expected | None) -> ValidCredential:
+def check(trust: Trust, policy: Policy, now: datetime, text: str, expected: Expected | None) -> ValidCredential:
     """Verify a credential (RFC 9901 §7.1, §7.3; draft-ietf-oauth-sd-jwt-vc-19 §2.4, §2.5, §3.5).
 
     1. Form and size; a key binding exactly when one is expected.
@@ -85,7 +85,7 @@ def _expect_key_binding(sd_jwt: SdJwt, expected: Expected | None) -> None:
         raise NotValid("key_binding_missing", "the presentation has no KB-JWT")
 
 
-def _issuer_key(jws: Jws, trust: TrustStore, trust_list: TrustList, now: datetime) -> ListedKey:
+def _issuer_key(jws: Jws, trust: Trust, trust_list: TrustList, now: datetime) -> ListedKey:
     chain = jws.x5c()
     path = _x509.validate(chain, trust.anchors, "credential")
     if not path.holds_at(now):

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from ._trust_list import TrustList, instant
 from .errors import CannotTell, NotValid, TrustError
 from .policy import Policy
-from .trust import TrustStore
+from .trust import Trust
 
 
-def fresh_trust_list(trust: TrustStore, policy: Policy, now: datetime) -> TrustList:
+def fresh_trust_list(trust: Trust, policy: Policy, now: datetime) -> TrustList:
     """The trust list, if it is held and not too old.
 
     Raises:
@@ -30,9 +30,7 @@ def fresh_trust_list(trust: TrustStore, policy: Policy, now: datetime) -> TrustL
     return trust_list
 
 
-def expect_valid_status(
-    trust: TrustStore, policy: Policy, now: datetime, uri: str, idx: int, type_code: str
-) -> timedelta:
+def expect_valid_status(trust: Trust, policy: Policy, now: datetime, uri: str, idx: int, type_code: str) -> timedelta:
     """Look a licence up in its status list (live code format §5 step 11).
 
     Returns:

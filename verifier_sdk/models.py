@@ -75,6 +75,27 @@ class Valid:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """A live code whose signatures and times hold; neither the licence's state nor a second use is checked.
+
+    Attributes:
+        status_uri, status_idx: Where the pass's status stands.
+        device_key_x: The x coordinate of the key that made the code, 32 bytes.
+        made_at_s: The proof's `iat`, seconds since 1970.
+        cti: The code's random id, 16 bytes.
+    """
+
+    type_code: str
+    type_version: int
+    profile: Profile
+    status_uri: str
+    status_idx: int
+    device_key_x: bytes
+    made_at_s: int
+    cti: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class KeyBinding:
     """The holder's own signature over a presentation."""
 

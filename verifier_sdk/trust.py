@@ -13,7 +13,7 @@ from datetime import datetime
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -29,6 +29,65 @@ from .errors import TrustError
 from .models import HeldStatusList, Knowledge, SyncItem, SyncReport
 
 MAX_LISTS_IN_MEMORY = 64  # 256 kB each at 2^20 entries of 2 bits: 16 MB
+
+
+class Trust(Protocol):
+    """What a `Verifier` knows: the trust list, the status lists, and which codes were seen."""
+
+    @property
+    def anchors(self) -> tuple[x509.Certificate, ...]:
+        """The pinned roots."""
+        ...
+
+    def trust_list(self) -> TrustList | None:
+        """The verified trust list, None when there is none."""
+        ...
+
+    def status_list(self, uri: str) -> StatusList | None:
+        """The verified status list of a URI, None when there is none."""
+        ...
+
+    def record_code(self, cti: bytes, now: datetime, window_s: int) -> bool:
+        """Record a live code as seen; False when it was seen within the window already."""
+        ...
+
+
+class TrustInHand:
+    """One trust list, without a folder, status lists or record: enough for `Verifier.check_shown`.
+
+    Args:
+        token: The trust list, a compact JWS.
+        anchors: The platform's root certificates, PEM or DER.
+
+    Raises:
+        TrustError: `anchor_invalid`, or the trust list is malformed or not of these anchors.
+    """
+
+    def __init__(self, token: str, anchors: Iterable[bytes]) -> None:
+        with told_as(TrustError, {"form": "anchor_invalid"}):
+            self._anchors = tuple(_x509.load_anchor(anchor) for anchor in anchors)
+        self._trust_list, _ = _trust_list.read(token, self._anchors)
+
+    @property
+    def anchors(self) -> tuple[x509.Certificate, ...]:
+        """The pinned roots."""
+        return self._anchors
+
+    def trust_list(self) -> TrustList | None:
+        """The list."""
+        return self._trust_list
+
+    def status_list(self, uri: str) -> StatusList | None:
+        """None: the caller knows the licence's state by other means."""
+        return None
+
+    def record_code(self, cti: bytes, now: datetime, window_s: int) -> bool:
+        """Refuse: the caller burns codes itself.
+
+        Raises:
+            TrustError: `cache_unavailable`, always.
+        """
+        raise TrustError("cache_unavailable", "a trust list in hand keeps no record of codes")
 
 
 class TrustStore:

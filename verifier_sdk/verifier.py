@@ -21,9 +21,9 @@ from ._seen_passes import SeenPasses
 from ._trust_list import ListedKey, TrustList, instant
 from .clock import Clock, SystemClock
 from .errors import CannotTell, NotValid, TrustError
-from .models import Item, Label, Profile, Valid, ValidCredential
+from .models import Item, Label, Profile, Shown, Valid, ValidCredential
 from .policy import Expected, Policy
-from .trust import TrustStore
+from .trust import Trust
 
 SHANGHAI = timezone(timedelta(hours=8))  # fixed since 1991; needs no time zone database on the device
 AUDIENCE = "lz-show"
@@ -40,7 +40,7 @@ class Verifier:
         clock: Another clock than the machine's.
     """
 
-    def __init__(self, trust: TrustStore, policy: Policy | None = None, clock: Clock | None = None) -> None:
+    def __init__(self, trust: Trust, policy: Policy | None = None, clock: Clock | None = None) -> None:
         self._trust = trust
         self._policy = policy or Policy()
         self._clock = clock or SystemClock()
@@ -66,23 +66,39 @@ class Verifier:
         `status_age`).
         """
         now = self._clock.now()
-        proof = _live_code.read(qr_text)  # (1) (2) (3)
+        proof, trust_list, key = self._expect_shown(qr_text, challenge, now)  # (1) to (10)
         show_pass = proof.show_pass
-        trust_list = fresh_trust_list(self._trust, self._policy, now)  # (4)
-        key, holder_key = self._verify_pass(show_pass, trust_list, now)  # (5)
-        self._expect_pass_time(show_pass, int(now.timestamp()))  # (6)
-        with told_as(NotValid, {"form": "proof_signature_invalid"}):
-            proof.signed.verify(holder_key, _live_code.PROOF_CONTEXT)  # (7)
-        if proof.aud != AUDIENCE:
-            raise NotValid("proof_audience_wrong", f"aud is not {AUDIENCE}")
-        self._expect_proof_time(proof, int(now.timestamp()))  # (8)
-        _expect_challenge(proof.cnonce, challenge)  # (9)
-        _expect_licence_time(show_pass, now)  # (10)
         status_age = expect_valid_status(  # (11)
             self._trust, self._policy, now, show_pass.status_uri, show_pass.status_idx, show_pass.type_code
         )
         self._expect_first_time(proof.cti, now)  # (12)
         return _result(proof, trust_list, key, status_age, now)
+
+    def check_shown(self, qr_text: str, challenge: bytes | None = None) -> Shown:
+        """Steps 1 to 10 of `check`: all that needs neither status list nor replay record.
+
+        For a server that knows the licence's state itself and burns the `cti`. Not a result to act upon: a revoked
+        licence and a code used before pass.
+
+        Args:
+            qr_text, challenge: As for `check`.
+
+        Raises:
+            NotValid: As for `check`, but for `status_index_unknown`, `revoked`, `suspended`, `code_replayed`.
+            CannotTell: `trust_missing`, `trust_stale`.
+        """
+        proof, _, _ = self._expect_shown(qr_text, challenge, self._clock.now())
+        show_pass = proof.show_pass
+        return Shown(
+            type_code=show_pass.type_code,
+            type_version=show_pass.type_version,
+            profile=_profile(proof),
+            status_uri=show_pass.status_uri,
+            status_idx=show_pass.status_idx,
+            device_key_x=show_pass.cnf_x,
+            made_at_s=proof.iat,
+            cti=proof.cti,
+        )
 
     def check_credential(self, sd_jwt: str) -> ValidCredential:
         """Check an SD-JWT VC as its issuer sent it, without key binding: what a wallet does on receipt.
@@ -112,6 +128,21 @@ class Verifier:
         Not checked: type metadata (labels, `mandatory`), `aka_vcts`, DCQL (which claims were asked for).
         """
         return _credential.check(self._trust, self._policy, self._clock.now(), text, expected=expected)
+
+    def _expect_shown(self, qr_text: str, challenge: bytes | None, now: datetime) -> tuple[Proof, TrustList, ListedKey]:
+        proof = _live_code.read(qr_text)  # (1) (2) (3)
+        show_pass = proof.show_pass
+        trust_list = fresh_trust_list(self._trust, self._policy, now)  # (4)
+        key, holder_key = self._verify_pass(show_pass, trust_list, now)  # (5)
+        self._expect_pass_time(show_pass, int(now.timestamp()))  # (6)
+        with told_as(NotValid, {"form": "proof_signature_invalid"}):
+            proof.signed.verify(holder_key, _live_code.PROOF_CONTEXT)  # (7)
+        if proof.aud != AUDIENCE:
+            raise NotValid("proof_audience_wrong", f"aud is not {AUDIENCE}")
+        self._expect_proof_time(proof, int(now.timestamp()))  # (8)
+        _expect_challenge(proof.cnonce, challenge)  # (9)
+        _expect_licence_time(show_pass, now)  # (10)
+        return proof, trust_list, key
 
     def _verify_pass(self, show_pass: Pass, trust_list: TrustList, now: datetime) -> tuple[ListedKey, PublicKey]:
         """Step 5: try every key that has the kid and may sign; give it and the holder's key."""
@@ -183,6 +214,10 @@ def _expect_licence_time(show_pass: Pass, now: datetime) -> None:
         raise NotValid("licence_expired", f"last valid day {show_pass.valid_until.isoformat()}")
 
 
+def _profile(proof: Proof) -> Profile:
+    return Profile.MINIMAL if proof.show_pass.profile == 1 else Profile.FACE
+
+
 def _result(proof: Proof, trust_list: TrustList, key: ListedKey, status_age: timedelta, now: datetime) -> Valid:
     show_pass = proof.show_pass
     licence_type = trust_list.type_by_code(show_pass.type_code, show_pass.type_version)
@@ -190,7 +225,7 @@ def _result(proof: Proof, trust_list: TrustList, key: ListedKey, status_age: tim
     return Valid(
         type_code=show_pass.type_code,
         type_name=licence_type.name if licence_type else Label(show_pass.type_code, show_pass.type_code),
-        profile=Profile.MINIMAL if show_pass.profile == 1 else Profile.FACE,
+        profile=_profile(proof),
         items=tuple(
             Item(number, labels.get(number, Label(f"第{number}项", f"Item {number}")), value)
             for number, value in show_pass.items

@@ -19,7 +19,17 @@ from tests.fakes import FakeClock
 from tests.verifier_sdk.cases import VALID, Case, World, hold, outcome
 from tests.verifier_sdk.issuer import NOW_S, STATUS_URI, Issuer, qr_text
 from tests.verifier_sdk.live_codes import live_code_cases
-from verifier_sdk import CannotTell, NotValid, Policy, Profile, TrustStore, Verifier, VerifierError
+from verifier_sdk import (
+    CannotTell,
+    NotValid,
+    Policy,
+    Profile,
+    TrustError,
+    TrustInHand,
+    TrustStore,
+    Verifier,
+    VerifierError,
+)
 
 NAMES = [case.name for case in live_code_cases(Issuer())]
 
@@ -64,6 +74,30 @@ def test_a_code_is_valid_once_on_a_device(issuer: Issuer, verifier: Verifier, cl
     with pytest.raises(NotValid, match="code_replayed"):
         verifier.check(text)
     verifier.check(issuer.live_code(changes={6: int(clock.now().timestamp())}))
+
+
+def test_what_is_shown_is_told_to_a_server_that_knows_the_state_itself(
+    issuer: Issuer, world: World, clock: FakeClock
+) -> None:
+    in_hand = TrustInHand(world.trust_list, [issuer.root.pem])
+    verifier = Verifier(in_hand, clock=clock)
+    text = issuer.live_code(changes={7: b"c" * 16})
+    shown = verifier.check_shown(text)
+    assert (shown.type_code, shown.profile, shown.status_uri) == ("driving-licence", Profile.FACE, STATUS_URI)
+    assert (shown.cti, shown.made_at_s) == (b"c" * 16, NOW_S)
+    assert shown.device_key_x == issuer.holder.public_key().public_numbers().x.to_bytes(32, "big")
+    assert verifier.check_shown(text) == shown, "nothing is recorded"
+    with pytest.raises(CannotTell, match="status_missing"):
+        verifier.check(text)
+    with pytest.raises(NotValid, match="challenge_missing"):
+        verifier.check_shown(text, challenge=b"12345678")
+    clock.forward(seconds=91)
+    with pytest.raises(NotValid, match="proof_expired"):
+        verifier.check_shown(text)
+    with pytest.raises(TrustError, match="trust_list_chain_invalid"):
+        TrustInHand(world.trust_list, [Issuer().root.pem])
+    with pytest.raises(TrustError, match="anchor_invalid"):
+        TrustInHand(world.trust_list, [b"no certificate"])
 
 
 def test_a_code_that_was_not_valid_is_not_recorded(issuer: Issuer, verifier: Verifier, trust: TrustStore) -> None:
