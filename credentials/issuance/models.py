@@ -50,9 +50,12 @@ class CredentialRequest:
     """A credential request of the right form (OpenID4VCI 1.0 §8.2), its key proof verified.
 
     Attributes:
+        configuration_id: what was asked for, or None when a credential identifier says which licence.
+        licence_id: the licence meant, or None: the holder's newest of the configuration's type.
         nonce: the c_nonce of the proof, its MAC and time checked; it is burned by whoever acts on the request.
     """
 
-    configuration_id: str
+    configuration_id: str | None
+    licence_id: str | None
     holder_key: PublicJwk
     nonce: str

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,7 +15,7 @@ from credentials.issuance.errors import CredentialRequestRefused, GrantRefused, 
 from credentials.issuance.formats.c_nonce import make_nonce
 from credentials.issuance.formats.openid4vci import TX_CODE_LENGTH, offer_object, read_credential_request
 from credentials.issuance.formats.sd_jwt_vc import TYP, PreparedCredential, sign_credential
-from credentials.issuance.models import CredentialOffer, IssuanceGrant
+from credentials.issuance.models import CredentialOffer, CredentialRequest, IssuanceGrant
 from credentials.issuance.ports import Clock, OneTimeValues, Protector, Signers
 from credentials.keys import KeyPurpose
 from credentials.keys.formats.jws import b64u_encode
@@ -186,18 +186,13 @@ class Issuance:
         request = read_credential_request(
             body,
             issuer=self._public_url,
-            configuration_ids=grant.configuration_ids,
-            client_id=grant.client_id,
+            grant=grant,
             nonce_key=self._nonce_key,
             now=now,
         )
         if not await self._one_time.burn(session, "c_nonce", request.nonce, now + NONCE_MEMORY):
             raise CredentialRequestRefused("invalid_nonce", "this c_nonce was used before")
-        if grant.licence_id is None:
-            raise CredentialRequestRefused("credential_request_denied", "the token names no licence")
-        licence = await self._registry.licence(session, grant.licence_id, lock=True)
-        if not licence.in_force(now):
-            raise CredentialRequestRefused("credential_request_denied", "the licence is not in force")
+        licence = await self._licence_asked_for(session, grant, request)
         licence_type = self._catalogue.get(licence.type_code, licence.type_version)
         signer = self._signers.signer(KeyPurpose.CREDENTIAL, licence.authority_code)
         expires_at = _expiry(licence, now)
@@ -216,6 +211,29 @@ class Issuance:
             concealed=licence_claims(licence),
         )
         return sign_credential(prepared, signer)
+
+    async def holdings(
+        self, session: AsyncSession, holder_id: str, configuration_ids: Iterable[str]
+    ) -> Mapping[str, Sequence[str]]:
+        """Configuration id → ids of the holder's licences in force that it can be issued for, the newest first."""
+        return await self._registry.in_force(session, holder_id, configuration_ids, self._clock.now())
+
+    async def _licence_asked_for(
+        self, session: AsyncSession, grant: IssuanceGrant, request: CredentialRequest
+    ) -> Licence:
+        """The newest version of the licence that is meant, locked; it must be in force and the grant's holder's own."""
+        licence_id = request.licence_id
+        if licence_id is None and request.configuration_id is not None:
+            held = await self.holdings(session, grant.holder_id, [request.configuration_id])
+            licence_id = next(iter(held.get(request.configuration_id, ())), None)
+        if licence_id is None:
+            raise CredentialRequestRefused("credential_request_denied", "the holder has no such licence in force")
+        licence = await self._registry.newest_version(session, licence_id)
+        if grant.holder_id not in licence.holder_ids or licence.type_code not in grant.configuration_ids:
+            raise CredentialRequestRefused("credential_request_denied", "the licence is another holder's now")
+        if not licence.in_force(self._clock.now()):
+            raise CredentialRequestRefused("credential_request_denied", "the licence is not in force")
+        return licence
 
     async def record(
         self,

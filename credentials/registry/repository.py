@@ -161,6 +161,31 @@ async def licence_ids_where(
     return list((await session.execute(statement)).scalars())
 
 
+async def licences_in_force(
+    session: AsyncSession, holder_id: str, type_codes: Iterable[str], today: date
+) -> list[tuple[str, str]]:
+    """(type code, licence id) of a holder's licences of these types that are valid today, the newest first."""
+    statement = (
+        select(LICENCE.c.type_code, LICENCE.c.id)
+        .join(LICENCE_HOLDER, LICENCE_HOLDER.c.licence_id == LICENCE.c.id)
+        .where(
+            LICENCE_HOLDER.c.holder_id == holder_id,
+            LICENCE.c.type_code.in_(list(type_codes)),
+            LICENCE.c.state == CertState.VALID.value,
+            LICENCE.c.valid_from <= today,
+            or_(LICENCE.c.valid_until >= today, LICENCE.c.valid_until.is_(None)),
+        )
+        .order_by(LICENCE.c.issued_on.desc(), LICENCE.c.created_at.desc(), LICENCE.c.id.desc())
+    )
+    return [(type_code, licence_id) for type_code, licence_id in await session.execute(statement)]
+
+
+async def successor_id(session: AsyncSession, licence_id: str) -> str | None:
+    """The version that a renewal or change put in the place of this one."""
+    found = await session.execute(select(LICENCE.c.id).where(LICENCE.c.predecessor_id == licence_id))
+    return found.scalar_one_or_none()
+
+
 async def holders_of(session: AsyncSession, licence_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Licence id → holder ids in the order that the licence names them."""
     found = await session.execute(

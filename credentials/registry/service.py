@@ -1,8 +1,8 @@
 """Reading the store: licences with their personal data opened, holders, and the feed of what changed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import orjson
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from credentials.registry import repository
 from credentials.registry.errors import UnknownHolder, UnknownLicence
-from credentials.registry.models import CertState, HolderEntry, Licence, LicenceEvent
+from credentials.registry.models import SHANGHAI, CertState, HolderEntry, Licence, LicenceEvent
 from credentials.registry.ports import Protector
 
 
@@ -49,6 +49,31 @@ class Registry:
             raise UnknownLicence("there is no such licence")
         holders = await repository.holders_of(session, [licence_id])
         return self._opened(row, holders.get(licence_id, ()))
+
+    async def newest_version(self, session: AsyncSession, licence_id: str) -> Licence:
+        """A licence, or the newest version that followed it; the row is locked until the transaction ends.
+
+        Each version is locked before its successor is looked for: a renewal that is under way is waited for.
+
+        Raises:
+            UnknownLicence: there is no licence with this id.
+        """
+        licence = await self.licence(session, licence_id, lock=True)
+        if licence.state is CertState.LAPSED:  # a renewal leaves what it replaces lapsed
+            successor_id = await repository.successor_id(session, licence_id)
+            if successor_id is not None:
+                return await self.newest_version(session, successor_id)
+        return licence
+
+    async def in_force(
+        self, session: AsyncSession, holder_id: str, type_codes: Iterable[str], now: datetime
+    ) -> Mapping[str, Sequence[str]]:
+        """Type code → ids of the holder's licences of that type that are valid on the day of `now`, newest first."""
+        today = now.astimezone(SHANGHAI).date()
+        found: dict[str, list[str]] = {}
+        for type_code, licence_id in await repository.licences_in_force(session, holder_id, type_codes, today):
+            found.setdefault(type_code, []).append(licence_id)
+        return found
 
     async def by_identifier(self, session: AsyncSession, identifier: str) -> Licence:
         """One licence by its GB/T 36904 identifier.

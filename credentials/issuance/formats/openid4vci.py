@@ -6,7 +6,7 @@ from typing import Any
 
 from credentials.issuance.errors import CredentialRequestRefused
 from credentials.issuance.formats.c_nonce import NonceInvalid, check_nonce
-from credentials.issuance.models import CredentialOffer, CredentialRequest
+from credentials.issuance.models import CredentialOffer, CredentialRequest, IssuanceGrant
 from credentials.keys.formats.jwk import KeyMalformed, PublicJwk
 from credentials.keys.formats.signed_jwt import (
     JsonMalformed,
@@ -39,8 +39,7 @@ def read_credential_request(
     body: bytes,
     *,
     issuer: str,
-    configuration_ids: frozenset[str],
-    client_id: str | None,
+    grant: IssuanceGrant,
     nonce_key: bytes,
     now: datetime,
 ) -> CredentialRequest:
@@ -48,21 +47,20 @@ def read_credential_request(
 
     Args:
         issuer: the Credential Issuer Identifier, which a proof's `aud` must equal.
-        configuration_ids: what the access token is good for.
-        client_id: what the wallet called itself when it asked for the token; None when it stayed anonymous.
+        grant: what the access token is good for.
 
     Raises:
         CredentialRequestRefused: with the error code of §8.3.1.2. The nonce is not burned here.
     """
     request = _json_object(body)
-    configuration_id = _configuration(request, configuration_ids)
+    configuration_id, licence_id = _asked_for(request, grant)
     if "credential_response_encryption" in request:
         raise CredentialRequestRefused("invalid_encryption_parameters", "encrypted responses are not offered")
     claims, key = _verified_proof(_single_proof(request))
     if claims.get("aud") != issuer:
         raise CredentialRequestRefused("invalid_proof", "aud is not the credential issuer")
     _check_iat(claims.get("iat"), now)
-    if "iss" in claims and (client_id is None or claims["iss"] != client_id):
+    if "iss" in claims and (grant.client_id is None or claims["iss"] != grant.client_id):
         raise CredentialRequestRefused("invalid_proof", "iss is not the client that the token was asked for by")
     nonce = claims.get("nonce")
     if not isinstance(nonce, str):
@@ -71,7 +69,7 @@ def read_credential_request(
         check_nonce(nonce_key, nonce, now)
     except NonceInvalid as error:
         raise CredentialRequestRefused("invalid_nonce", "fetch a new c_nonce") from error
-    return CredentialRequest(configuration_id=configuration_id, holder_key=key, nonce=nonce)
+    return CredentialRequest(configuration_id, licence_id, holder_key=key, nonce=nonce)
 
 
 def _json_object(body: bytes) -> Mapping[str, Any]:
@@ -81,7 +79,8 @@ def _json_object(body: bytes) -> Mapping[str, Any]:
         raise CredentialRequestRefused("invalid_credential_request", error.detail) from error
 
 
-def _configuration(request: Mapping[str, Any], granted: frozenset[str]) -> str:
+def _asked_for(request: Mapping[str, Any], grant: IssuanceGrant) -> tuple[str | None, str | None]:
+    """Configuration id or licence id: whichever says more."""
     by_id, by_identifier = request.get("credential_configuration_id"), request.get("credential_identifier")
     if (by_id is None) == (by_identifier is None):
         raise CredentialRequestRefused(
@@ -91,10 +90,14 @@ def _configuration(request: Mapping[str, Any], granted: frozenset[str]) -> str:
     if not isinstance(asked, str):
         raise CredentialRequestRefused("invalid_credential_request", "the id of what is asked for is a string")
     if by_id is None:
-        raise CredentialRequestRefused("unknown_credential_identifier", "no credential identifiers were given out")
-    if asked not in granted:
+        if asked not in grant.credential_identifiers:
+            raise CredentialRequestRefused("unknown_credential_identifier", "not an identifier given with this token")
+        return None, grant.credential_identifiers[asked]
+    if asked not in grant.configuration_ids:
         raise CredentialRequestRefused("unknown_credential_configuration", "not what this token is for")
-    return asked
+    if grant.credential_identifiers:
+        raise CredentialRequestRefused("invalid_credential_request", "ask by a credential_identifier of the token")
+    return asked, grant.licence_id
 
 
 def _single_proof(request: Mapping[str, Any]) -> object:

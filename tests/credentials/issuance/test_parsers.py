@@ -15,7 +15,7 @@ from jwcrypto.jwk import JWK
 from credentials.issuance import CredentialRequestRefused
 from credentials.issuance.formats.c_nonce import LIFETIME_S, NonceInvalid, check_nonce, make_nonce
 from credentials.issuance.formats.openid4vci import read_credential_request
-from credentials.issuance.models import CredentialRequest
+from credentials.issuance.models import CredentialRequest, IssuanceGrant
 from credentials.keys.formats.jwk import KeyMalformed, PublicJwk
 from credentials.keys.formats.signed_jwt import (
     JsonMalformed,
@@ -55,8 +55,7 @@ def read(body: bytes, now: datetime = NOW) -> CredentialRequest:
     return read_credential_request(
         body,
         issuer=ISSUER,
-        configuration_ids=frozenset({"driving-licence"}),
-        client_id=None,
+        grant=IssuanceGrant("g", "h", frozenset({"driving-licence"}), "l"),
         nonce_key=NONCE_KEY,
         now=now,
     )
@@ -82,7 +81,7 @@ def refused_or_read(body: bytes) -> None:
 def test_a_good_request_gives_the_key_and_the_nonce() -> None:
     nonce = make_nonce(NONCE_KEY, NOW)
     request = read(json.dumps(good_request(nonce)).encode())
-    assert request == CredentialRequest("driving-licence", PublicJwk.from_object(PUBLIC), nonce)
+    assert request == CredentialRequest("driving-licence", "l", PublicJwk.from_object(PUBLIC), nonce)
 
 
 @modest
