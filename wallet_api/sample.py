@@ -28,6 +28,7 @@ BRANDS = ("申禾", "浦悦", "沪鲜", "东方味", "海纳", "弄堂里", "明
 TRADES = ("餐饮管理", "食品", "科技", "贸易", "物流", "建筑装饰", "文化传播", "信息技术")
 EVERY_FOURTH = "driving-licence"  # the tour and many scenes are about drivers
 ENDING_SOON = 12  # one in so many of the limited licences ends within a month
+MOST_REPRESENTATIVES = 10_000  # of the residents may lead a company; a list that stays small in a city of millions
 RESIDENT_ID, CREDIT_CODE = "111", "001"  # GB/T 36903 appendix A
 
 
@@ -56,6 +57,7 @@ class City:
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
+        self._residents: list[_Holder] = []
 
     def rows(self, count: int, *, wrong: int = 0) -> Iterator[dict[str, Any]]:
         """`count` good rows of every type, and `wrong` ones that must be refused, mixed in among them."""
@@ -72,7 +74,7 @@ class City:
         authority = self._random.choice(kind.issuing_authorities)
         issued_on, last = self._dates(kind, number)
         items = {item.name: self._value(item, holders[0]) for item in kind.items if item.example is not None}
-        return {
+        row: dict[str, Any] = {
             "source_record_id": f"{kind.code}-{self.seed}-{number:07}",
             "source_version": 1,
             "operate_type": "01",
@@ -84,16 +86,24 @@ class City:
             "certificate_validate_start": issued_on.isoformat(),
             "certificate_validate_end": last and last.isoformat(),
             "certificate_holders": [
-                {
-                    "certificate_holder_name": holder.name,
-                    "certificate_holder_code": holder.code,
-                    "certificate_holder_type": holder.code_type,
-                    "mobile": f"+86199{self._random.randrange(10**8):08}",
-                }
+                self._named(holder, "holder") | {"mobile": f"+86199{self._random.randrange(10**8):08}"}
                 for holder in holders
             ],
             "business_information": items,
         }
+        if kind.represented_by and not holders[0].is_person:
+            person = self._resident()
+            items[kind.represented_by] = person.name
+            row["certificate_representatives"] = [self._named(person, "representative")]
+        return row
+
+    def _named(self, holder: _Holder, role: str) -> dict[str, str]:
+        prefix = f"certificate_{role}"
+        return {f"{prefix}_name": holder.name, f"{prefix}_code": holder.code, f"{prefix}_type": holder.code_type}
+
+    def _resident(self) -> _Holder:
+        """Somebody who holds a licence already, where there is anybody: a legal representative has a wallet."""
+        return self._random.choice(self._residents) if self._residents else self._person()
 
     def _holders(self, kind: LicenceType) -> list[_Holder]:
         personal = kind.holder_category is not HolderCategory.ORGANISATION
@@ -161,7 +171,10 @@ class City:
     def _person(self) -> _Holder:
         born = self._day(-65 * 365, -19 * 365)
         body = f"{self._random.choice(OLD_DISTRICTS)}{born:%Y%m%d}{self._random.randrange(1000):03}"
-        return _Holder(self._name(), RESIDENT_ID, body + str(ric.calc_check_digit(body + "0")))
+        person = _Holder(self._name(), RESIDENT_ID, body + str(ric.calc_check_digit(body + "0")))
+        if len(self._residents) < MOST_REPRESENTATIVES:
+            self._residents.append(person)
+        return person
 
     def _organisation(self) -> _Holder:
         body = f"91310000MA1F{self._random.randrange(10**5):05}"

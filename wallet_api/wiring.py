@@ -78,7 +78,7 @@ class Platform:
         secrets = Secrets.of(settings)
         catalogue = catalogue or Catalogue.default()
         one_time = OneTimeValues()
-        registry = Registry(secrets.protector)
+        registry = Registry(secrets.protector, clock)
         status = StatusService(secrets.protector, clock, settings.public_url)
         keys = KeyService(settings.data_dir / "keys", secrets.key_passphrase, clock)
         key_ring = LiveKeyRing(keys)

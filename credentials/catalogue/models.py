@@ -378,7 +378,12 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class LicenceType:
-    """One version of a licence type, ready to be used: every rule of PACKS.md holds."""
+    """One version of a licence type, ready to be used: every rule of PACKS.md holds.
+
+    Attributes:
+        represented_by: the item that prints who may act for the holding organisation; None when a licence of this type
+            gives nobody that power.
+    """
 
     code: str
     version: int
@@ -389,6 +394,7 @@ class LicenceType:
     holder_category: HolderCategory
     holder_code_types: tuple[HolderCodeType, ...]
     joint_holders: bool
+    represented_by: str | None
     photo: bool
     common_claims: tuple[CommonClaim, ...]
     items: tuple[DataItem, ...]

@@ -5,7 +5,7 @@ report = await intake.take_all(database, IntakeSource("traffic-police", None), r
 print(report.accepted, report.unchanged, report.rejected)
 
 async with database.snapshot() as session:
-    licence = await Registry(protector).by_identifier(session, "1.2.156.3005.2.…")
+    licence = await Registry(protector, clock).by_identifier(session, "1.2.156.3005.2.…")
 """
 
 from credentials.registry.errors import (

@@ -151,6 +151,11 @@ class Intake:
                 for licence_id, index, position in chunk.licence_holders
             ]
             await repository.insert_rows(session, repository.LICENCE_HOLDER, links)
+            links = [
+                {"licence_id": licence_id, "holder_id": holder_ids[index], "position": position}
+                for licence_id, index, position in chunk.licence_representatives
+            ]
+            await repository.insert_rows(session, repository.LICENCE_REPRESENTATIVE, links)
         await repository.insert_rows(session, repository.EVENT, chunk.events)
         for follower in self._followers if chunk.changes else ():
             await follower.follow(session, chunk.changes)

@@ -75,6 +75,7 @@ class LicenceContent:
     Attributes:
         valid_until: the last valid Shanghai day, or None for a long-term licence.
         items: the type's data items, not yet checked against the type.
+        representatives: the persons whom it names to act for the holder.
     """
 
     type_code: str
@@ -87,6 +88,7 @@ class LicenceContent:
     valid_until: date | None
     holders: tuple[HolderEntry, ...]
     items: Mapping[str, object]
+    representatives: tuple[HolderEntry, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ class Licence:
     source_record_id: str
     source_version: int
     items: Mapping[str, object]
+    representatives: tuple[HolderEntry, ...] = ()
 
     def in_force(self, now: datetime) -> bool:
         """Whether the licence is valid on the Shanghai day of `now`: its state, its first and its last day."""

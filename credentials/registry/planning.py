@@ -6,7 +6,7 @@ Rows are taken in the order in which they came: a later row of a record sees wha
 import re
 import secrets
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from credentials.catalogue import Catalogue, ItemError, LicenceType, UnknownType
+from credentials.catalogue.models import HolderCodeType
 from credentials.registry.errors import IdentifierError, RowError
 from credentials.registry.formats.gbt36904 import Identifier
 from credentials.registry.lifecycle import check_step
@@ -29,6 +30,7 @@ from credentials.registry.models import (
 )
 from credentials.registry.ports import Protector
 
+_PERSON_CODE_TYPES = frozenset(kind for kind in HolderCodeType if not kind.of_organisation)
 ID_FORM = re.compile(r"[0-9a-f]{32}")  # what `new_id` gives
 
 
@@ -52,6 +54,7 @@ class ChunkPlan:
     fresh: dict[str, dict[str, Any]] = field(default_factory=dict)
     holders: dict[bytes, dict[str, Any]] = field(default_factory=dict)
     licence_holders: list[tuple[str, bytes, int]] = field(default_factory=list)
+    licence_representatives: list[tuple[str, bytes, int]] = field(default_factory=list)
     moved: dict[str, CurrentLicence] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     changes: list[StateChange] = field(default_factory=list)
@@ -132,9 +135,11 @@ class Planner:
                     "this type is not granted to holders of this kind",
                 )
         try:
-            return licence_type, licence_type.check_items(content.items)
+            items = licence_type.check_items(content.items)
         except ItemError as error:
             raise RowError(error.code, f"business_information.{error.field}", error.detail) from error
+        _check_representatives(licence_type, content.representatives, items)
+        return licence_type, items
 
     def _check_authority(self, source: IntakeSource, authority_code: str | None) -> None:
         allowed = source.authority_codes
@@ -171,6 +176,8 @@ class Planner:
     ) -> None:
         names = {authority.code: authority.name.zh for authority in licence_type.issuing_authorities}
         sealed = {"number": content.number, "holders": content.holders, "items": items}
+        if content.representatives:
+            sealed["representatives"] = content.representatives
         if not identifier.check_holds:
             chunk.counts["flagged"] += 1
         chunk.fresh[licence.id] = {
@@ -200,6 +207,8 @@ class Planner:
         for position, holder in enumerate(content.holders):
             index = self._add_holder(chunk, holder)
             chunk.licence_holders.append((licence.id, index, position))
+        for position, person in enumerate(content.representatives):
+            chunk.licence_representatives.append((licence.id, self._add_holder(chunk, person), position))
 
     def _add_holder(self, chunk: ChunkPlan, holder: HolderEntry) -> bytes:
         index = self._protector.blind_index("holder", f"{holder.code_type}:{holder.code}")
@@ -250,6 +259,23 @@ class Planner:
             "batch_id": chunk.batch_id,
             "occurred_at": chunk.now,
         }
+
+
+def _check_representatives(
+    licence_type: LicenceType, persons: Sequence[HolderEntry], items: Mapping[str, object]
+) -> None:
+    """Who may act for an organisation is what its registration prints, and no other licence's business."""
+    if not persons:
+        return
+    if licence_type.represented_by is None:
+        raise RowError("representatives_not_allowed", "certificate_representatives", "this type names none")
+    for at, person in enumerate(persons):
+        if person.code_type not in _PERSON_CODE_TYPES:
+            field = f"certificate_representatives[{at}].certificate_representative_type"
+            raise RowError("representatives_not_allowed", field, "a representative is a natural person")
+    if persons[0].name not in str(items.get(licence_type.represented_by, "")):
+        field = "certificate_representatives[0].certificate_representative_name"
+        raise RowError("representative_mismatch", field, f"{licence_type.represented_by} prints another name")
 
 
 def new_id(now: datetime) -> str:

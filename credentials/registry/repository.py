@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Row, Table, and_, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Row, Table, and_, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
@@ -17,6 +17,7 @@ from credentials.registry.tables import (
     IntakeRejectionRow,
     LicenceEventRow,
     LicenceHolderRow,
+    LicenceRepresentativeRow,
     LicenceRow,
 )
 
@@ -27,7 +28,8 @@ def _table(row: type[SQLModel]) -> Table:
 
 
 LICENCE, HOLDER, EVENT = _table(LicenceRow), _table(HolderRow), _table(LicenceEventRow)
-LICENCE_HOLDER, CURSOR = _table(LicenceHolderRow), _table(EventCursorRow)
+LICENCE_HOLDER, LICENCE_REPRESENTATIVE = _table(LicenceHolderRow), _table(LicenceRepresentativeRow)
+CURSOR = _table(EventCursorRow)
 BATCH, REJECTION = _table(IntakeBatchRow), _table(IntakeRejectionRow)
 
 
@@ -123,6 +125,13 @@ async def licence_row(session: AsyncSession, licence_id: str, *, lock: bool = Fa
     return (await session.execute(statement.with_for_update() if lock else statement)).first()
 
 
+async def licence_rows(session: AsyncSession, licence_ids: Sequence[str]) -> list[Row[Any]]:
+    """Licences as stored, in the order of their ids given."""
+    place = {licence_id: at for at, licence_id in enumerate(licence_ids)}
+    found = await session.execute(select(LICENCE).where(LICENCE.c.id.in_(licence_ids)))
+    return sorted(found, key=lambda row: place[row.id])
+
+
 async def licence_id_by_identifier(session: AsyncSession, identifier: str) -> str | None:
     """The licence that carries this identifier."""
     found = await session.execute(select(LICENCE.c.id).where(LICENCE.c.identifier == identifier))
@@ -161,6 +170,12 @@ async def licence_ids_where(
     return list((await session.execute(statement)).scalars())
 
 
+def _in_force(today: date) -> ColumnElement[bool]:
+    """As `Licence.in_force`."""
+    not_over = or_(LICENCE.c.valid_until >= today, LICENCE.c.valid_until.is_(None))
+    return and_(LICENCE.c.state == CertState.VALID.value, LICENCE.c.valid_from <= today, not_over)
+
+
 async def licences_in_force(
     session: AsyncSession, holder_id: str, type_codes: Iterable[str], today: date
 ) -> list[tuple[str, str]]:
@@ -171,9 +186,7 @@ async def licences_in_force(
         .where(
             LICENCE_HOLDER.c.holder_id == holder_id,
             LICENCE.c.type_code.in_(list(type_codes)),
-            LICENCE.c.state == CertState.VALID.value,
-            LICENCE.c.valid_from <= today,
-            or_(LICENCE.c.valid_until >= today, LICENCE.c.valid_until.is_(None)),
+            _in_force(today),
         )
         .order_by(LICENCE.c.issued_on.desc(), LICENCE.c.created_at.desc(), LICENCE.c.id.desc())
     )
@@ -202,6 +215,22 @@ async def holders_of(session: AsyncSession, licence_ids: Sequence[str]) -> dict[
 async def holder_row(session: AsyncSession, holder_id: str) -> Row[Any] | None:
     """One holder as stored."""
     return (await session.execute(select(HOLDER).where(HOLDER.c.id == holder_id))).first()
+
+
+async def holder_row_by_code(session: AsyncSession, code_index: bytes) -> Row[Any] | None:
+    """The holder whose identity number has this blind index."""
+    return (await session.execute(select(HOLDER).where(HOLDER.c.code_index == code_index))).first()
+
+
+async def holder_rows_represented_by(session: AsyncSession, person_holder_id: str, today: date) -> list[Row[Any]]:
+    """Holders of licences in force today that name this person to act for them, in id order."""
+    licences = (
+        select(LICENCE.c.id)
+        .join(LICENCE_REPRESENTATIVE, LICENCE_REPRESENTATIVE.c.licence_id == LICENCE.c.id)
+        .where(LICENCE_REPRESENTATIVE.c.holder_id == person_holder_id, _in_force(today))
+    )
+    holders = select(LICENCE_HOLDER.c.holder_id).where(LICENCE_HOLDER.c.licence_id.in_(licences))
+    return list(await session.execute(select(HOLDER).where(HOLDER.c.id.in_(holders)).order_by(HOLDER.c.id)))
 
 
 async def count_licences(session: AsyncSession) -> int:

@@ -10,9 +10,10 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from credentials.registry import repository
-from credentials.registry.errors import UnknownHolder, UnknownLicence
+from credentials.registry.errors import RowError, UnknownHolder, UnknownLicence
+from credentials.registry.formats.gbt36903 import holder_code
 from credentials.registry.models import SHANGHAI, CertState, HolderEntry, Licence, LicenceEvent
-from credentials.registry.ports import Protector
+from credentials.registry.ports import Clock, Protector
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,9 @@ class Holder:
 class Registry:
     """The store as others read it. Every method works in the caller's session."""
 
-    def __init__(self, protector: Protector) -> None:
+    def __init__(self, protector: Protector, clock: Clock) -> None:
         self._protector = protector
+        self._clock = clock
 
     async def licence(self, session: AsyncSession, licence_id: str, *, lock: bool = False) -> Licence:
         """One licence by its id.
@@ -89,13 +91,11 @@ class Registry:
     async def by_number(self, session: AsyncSession, type_code: str, number: str) -> Sequence[Licence]:
         """Every version of the licences of a type that carry this number, oldest first."""
         index = self._protector.blind_index(f"number:{type_code}", number)
-        ids = await repository.licence_ids_by_number(session, index)
-        return [await self.licence(session, licence_id) for licence_id in ids]
+        return await self._licences(session, await repository.licence_ids_by_number(session, index))
 
     async def of_holder(self, session: AsyncSession, holder_id: str) -> Sequence[Licence]:
         """All licences that name a holder, in whatever state, the newest first."""
-        ids = await repository.licence_ids_of_holder(session, holder_id)
-        return [await self.licence(session, licence_id) for licence_id in ids]
+        return await self._licences(session, await repository.licence_ids_of_holder(session, holder_id))
 
     async def valid_licences(
         self,
@@ -110,7 +110,7 @@ class Registry:
         ids = await repository.licence_ids_where(
             session, type_code=type_code, last_day_from=last_day_from, last_day_until=last_day_until, limit=limit
         )
-        return [await self.licence(session, licence_id) for licence_id in ids]
+        return await self._licences(session, ids)
 
     async def holder(self, session: AsyncSession, holder_id: str) -> Holder:
         """One holder.
@@ -121,14 +121,32 @@ class Registry:
         row = await repository.holder_row(session, holder_id)
         if row is None:
             raise UnknownHolder("the store holds nobody by this reference")
-        place = row.code_index.hex()
-        sealed = row.mobile_sealed
-        return Holder(
-            id=row.id,
-            code_type=row.code_type,
-            name=self._protector.open(row.name_sealed, f"holder.name:{place}").decode(),
-            mobile=self._protector.open(sealed, f"holder.mobile:{place}").decode() if sealed else None,
-        )
+        return self._opened_holder(row)
+
+    async def holder_by_code(self, session: AsyncSession, code_type: str, code: str) -> Holder:
+        """The holder with an identity number, in whatever spelling the number has a normal form for.
+
+        Args:
+            code_type: GB/T 36903 appendix A, e.g. `111`.
+
+        Raises:
+            UnknownHolder: the store holds nobody by this number, or it is no such number.
+        """
+        try:
+            normal = holder_code(code_type, code)
+        except RowError:
+            raise UnknownHolder("the store holds nobody by this number") from None  # the cause's place is the number's
+        index = self._protector.blind_index("holder", f"{code_type}:{normal}")
+        row = await repository.holder_row_by_code(session, index)
+        if row is None:
+            raise UnknownHolder("the store holds nobody by this number")
+        return self._opened_holder(row)
+
+    async def represented_by(self, session: AsyncSession, person_holder_id: str) -> Sequence[Holder]:
+        """The organisations that a person may act for today: licences in force name the person as representative."""
+        today = self._clock.now().astimezone(SHANGHAI).date()
+        rows = await repository.holder_rows_represented_by(session, person_holder_id, today)
+        return [self._opened_holder(row) for row in rows]
 
     async def count(self, session: AsyncSession) -> int:
         """How many licence records there are, every version counted."""
@@ -137,6 +155,24 @@ class Registry:
     async def pull_events(self, session: AsyncSession, consumer: str, limit: int) -> Sequence[LicenceEvent]:
         """The next events for a follower, oldest first; its cursor moves when the caller commits."""
         return await repository.pull_events(session, consumer, limit)
+
+    async def _licences(self, session: AsyncSession, licence_ids: Sequence[str]) -> Sequence[Licence]:
+        """These licences in this order, with two statements however many they are."""
+        if not licence_ids:
+            return []
+        rows = await repository.licence_rows(session, licence_ids)
+        holders = await repository.holders_of(session, licence_ids)
+        return [self._opened(row, holders.get(row.id, ())) for row in rows]
+
+    def _opened_holder(self, row: Row[Any]) -> Holder:
+        place = row.code_index.hex()
+        sealed = row.mobile_sealed
+        return Holder(
+            id=row.id,
+            code_type=row.code_type,
+            name=self._protector.open(row.name_sealed, f"holder.name:{place}").decode(),
+            mobile=self._protector.open(sealed, f"holder.mobile:{place}").decode() if sealed else None,
+        )
 
     def _opened(self, row: Row[Any], holder_ids: tuple[str, ...]) -> Licence:
         content = orjson.loads(self._protector.open(row.content_sealed, f"licence.content:{row.id}"))
@@ -161,4 +197,5 @@ class Registry:
             source_record_id=row.source_record_id,
             source_version=row.source_version,
             items=content["items"],
+            representatives=tuple(HolderEntry(**person) for person in content.get("representatives", ())),
         )

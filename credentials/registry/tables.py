@@ -80,6 +80,16 @@ class LicenceHolderRow(SQLModel, table=True):
     position: int
 
 
+class LicenceRepresentativeRow(SQLModel, table=True):
+    """Whom a licence names to act for its holder, in the order that it names them. Counts while it is in force."""
+
+    __tablename__ = "licence_representative"
+
+    licence_id: str = Field(primary_key=True, foreign_key="licence.id", max_length=32)
+    holder_id: str = Field(primary_key=True, foreign_key="holder.id", max_length=32, index=True)
+    position: int
+
+
 class LicenceEventRow(SQLModel, table=True):
     """A line of history. `sequence` is gap-free per licence; (`written_in`, `position`) orders the feed."""
 

@@ -54,6 +54,51 @@ def driving_row(number: int = 1, **changes: Any) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value is not None}
 
 
+BUSINESS = "11100000MB0341032YX01"
+MARKET_REGULATION = "11310000000000318Y"
+
+
+def business_row(number: int = 1, **changes: Any) -> dict[str, Any]:
+    """A first issue (01) of a business licence whose legal representative is the resident of the same number."""
+    code = organisation_code(number)
+    row = {
+        "source_record_id": f"SJ-{number:06}",
+        "source_version": 1,
+        "operate_type": "01",
+        "certificate_type_code": BUSINESS,
+        "certificate_number": code,
+        "certificate_issuing_authority_code": MARKET_REGULATION,
+        "certificate_issued_date": "2024-03-01",
+        "certificate_validate_start": "2024-03-01",
+        "certificate_holders": [
+            {
+                "certificate_holder_name": "上海申禾贸易有限公司",
+                "certificate_holder_code": code,
+                "certificate_holder_type": "001",
+            }
+        ],
+        "certificate_representatives": [representative(number)],
+        "business_information": {
+            "unified_social_credit_code": code,
+            "entity_type": "有限责任公司",
+            "legal_representative": "张三丰",
+            "established_on": "2019-03-15",
+            "domicile": "上海市黄浦区人民大道200号",
+            "business_scope": "一般项目：技术服务",
+        },
+    } | changes
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def representative(number: int, **changes: Any) -> dict[str, Any]:
+    """A resident as `certificate_representatives` names one."""
+    return {
+        "certificate_representative_name": "张三丰",
+        "certificate_representative_code": resident_id(number),
+        "certificate_representative_type": "111",
+    } | changes
+
+
 def step_row(number: int, version: int, operate_type: str, **changes: Any) -> dict[str, Any]:
     """A row that only moves the state of the licence of `driving_row(number)`."""
     return {

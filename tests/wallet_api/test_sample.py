@@ -43,3 +43,14 @@ async def test_good_rows_are_taken_and_each_wrong_one_is_refused(
         "item_missing",
         "licence_unknown",
     }
+
+
+def test_a_registered_organisation_is_represented_by_somebody_who_holds_a_licence() -> None:
+    rows = list(City(Catalogue.default(), 1, TODAY).rows(400))
+    registered = [row for row in rows if "certificate_representatives" in row]
+    holders = {holder["certificate_holder_code"] for row in rows for holder in row["certificate_holders"]}
+    people = [row["certificate_representatives"][0] for row in registered]
+    assert len(registered) >= 10
+    assert all(person["certificate_representative_code"] in holders for person in people)
+    printed = [row["business_information"]["legal_representative"] for row in registered]
+    assert printed == [person["certificate_representative_name"] for person in people]

@@ -17,6 +17,7 @@ from credentials.catalogue.models import (
     Face,
     HolderCategory,
     HolderCodeType,
+    ItemType,
     LeadTime,
     LeadUnit,
     LicenceType,
@@ -74,7 +75,7 @@ def read_pack(pack: bytes, face_svg: bytes, *, file: str, face_file: str) -> Lic
     claims = _common_claims(fields.get("labels"))
     names = [claim.name for claim in claims] + [item.name for item in items]
     authority = _authority(fields["defining_authority"], area=False)
-    holder = fields["holder"].members(["category", "code_types", "joint"])
+    holder = fields["holder"].members(["category", "code_types", "joint"], ["represented_by"])
     category = holder["category"].choice(HolderCategory)
     reminders = _reminders(fields["reminders"])
     renewal = None if fields["renewal"].is_null else _renewal(fields["renewal"])
@@ -90,6 +91,7 @@ def read_pack(pack: bytes, face_svg: bytes, *, file: str, face_file: str) -> Lic
         holder_category=category,
         holder_code_types=_code_types(holder["code_types"], category),
         joint_holders=holder["joint"].boolean(),
+        represented_by=_represented_by(holder.get("represented_by"), category, items),
         photo=photo,
         common_claims=claims,
         items=items,
@@ -158,6 +160,17 @@ def _code_types(field: Field, category: HolderCategory) -> tuple[HolderCodeType,
             raise element.refused("pack_field_not_allowed", f"is not a code of a holder of category {category}")
         kinds.append(kind)
     return field.distinct(kinds, lambda kind: kind, "this code type")
+
+
+def _represented_by(field: Field | None, category: HolderCategory, items: tuple[DataItem, ...]) -> str | None:
+    if field is None:
+        return None
+    name = field.text()
+    if category is HolderCategory.PERSON:
+        raise field.refused("pack_field_not_allowed", "nobody represents a person by a licence")
+    if not any(item.name == name and item.type is ItemType.STRING for item in items):
+        raise field.refused("pack_field_not_allowed", "is not a string item of this type")
+    return name
 
 
 def _validity(field: Field) -> ValidityPolicy:

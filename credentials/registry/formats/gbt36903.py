@@ -14,11 +14,12 @@
 | `certificate_issued_date`, `certificate_validate_start` | `YYYY-MM-DD` or `YYYYMMDD` |
 | `certificate_validate_end` | the same; absent or null: long-term |
 | `certificate_holders` | array of `{certificate_holder_name, _code, _type, mobile?}` |
+| `certificate_representatives` | optional: who acts for it; like the above, `{certificate_representative_name, …}` |
 | `business_information` | object: the type's data items |
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -63,6 +64,7 @@ _CONTENT_MEMBERS = _STATE_MEMBERS | {
     "certificate_validate_start",
     "certificate_validate_end",
     "certificate_holders",
+    "certificate_representatives",
     "business_information",
 }
 
@@ -140,12 +142,6 @@ def _content(row: Mapping[str, Any]) -> LicenceContent:
     valid_until = _day(row, "certificate_validate_end") if row.get("certificate_validate_end") else None
     if valid_until is not None and valid_until < valid_from:
         raise RowError("dates_out_of_order", "certificate_validate_end", "the last day is before the first")
-    holders = row.get("certificate_holders")
-    if not isinstance(holders, list) or not 1 <= len(holders) <= MAX_HOLDERS:
-        raise RowError("member_invalid", "certificate_holders", f"an array of 1 to {MAX_HOLDERS} holders")
-    entries = tuple(_holder(holder, f"certificate_holders[{at}]") for at, holder in enumerate(holders))
-    if len({(entry.code_type, entry.code) for entry in entries}) != len(entries):
-        raise RowError("member_invalid", "certificate_holders", "a holder is named twice")
     items = row.get("business_information", {})
     if not isinstance(items, dict):
         raise RowError("member_invalid", "business_information", "an object of data items")
@@ -162,19 +158,32 @@ def _content(row: Mapping[str, Any]) -> LicenceContent:
         issued_on=issued_on,
         valid_from=valid_from,
         valid_until=valid_until,
-        holders=entries,
+        holders=_parties(row, "holder"),
         items=items,
+        representatives=_parties(row, "representative") if "certificate_representatives" in row else (),
     )
 
 
-def _holder(value: object, at: str) -> HolderEntry:
+def _parties(row: Mapping[str, Any], role: str) -> tuple[HolderEntry, ...]:
+    """The persons or organisations that a row names as `holder` or as `representative`."""
+    member = f"certificate_{role}s"
+    parties = row.get(member)
+    if not isinstance(parties, list) or not 1 <= len(parties) <= MAX_HOLDERS:
+        raise RowError("member_invalid", member, f"an array of 1 to {MAX_HOLDERS} {role}s")
+    entries = tuple(_party(party, role, f"{member}[{at}]") for at, party in enumerate(parties))
+    if len({(entry.code_type, entry.code) for entry in entries}) != len(entries):
+        raise RowError("member_invalid", member, f"a {role} is named twice")
+    return entries
+
+
+def _party(value: object, role: str, at: str) -> HolderEntry:
     if not isinstance(value, dict):
-        raise RowError("member_invalid", at, "a holder is an object")
-    members = {"certificate_holder_name", "certificate_holder_code", "certificate_holder_type", "mobile"}
-    _refuse_unknown(value, members, f"{at}.")
-    name = _text(value, "certificate_holder_name", 512, at)
-    code_type = _text(value, "certificate_holder_type", 3, at)
-    code = holder_code(code_type, _text(value, "certificate_holder_code", 64, at), f"{at}.certificate_holder_code")
+        raise RowError("member_invalid", at, f"a {role} is an object")
+    prefix = f"certificate_{role}"
+    _refuse_unknown(value, {f"{prefix}_name", f"{prefix}_code", f"{prefix}_type", "mobile"}, f"{at}.")
+    name = _text(value, f"{prefix}_name", 512, at)
+    code_type = _text(value, f"{prefix}_type", 3, at)
+    code = holder_code(code_type, _text(value, f"{prefix}_code", 64, at), f"{at}.{prefix}_code")
     mobile = value.get("mobile")
     if mobile is not None and not (isinstance(mobile, str) and _MOBILE.fullmatch(mobile)):
         raise RowError("member_invalid", f"{at}.mobile", "E.164, as +8613812345678")
@@ -259,14 +268,16 @@ def row_of(licence: Licence, certificate_type_code: str) -> dict[str, object]:
         "certificate_issued_date": licence.issued_on.isoformat(),
         "certificate_validate_start": licence.valid_from.isoformat(),
         "certificate_validate_end": licence.valid_until and licence.valid_until.isoformat(),
-        "certificate_holders": [
-            {
-                "certificate_holder_name": holder.name,
-                "certificate_holder_code": holder.code,
-                "certificate_holder_type": holder.code_type,
-            }
-            for holder in licence.holders
-        ],
+        "certificate_holders": _named(licence.holders, "holder"),
+        "certificate_representatives": _named(licence.representatives, "representative") or None,
         "business_information": dict(licence.items),
     }
     return {member: value for member, value in row.items() if value is not None}
+
+
+def _named(parties: Sequence[HolderEntry], role: str) -> list[dict[str, str]]:
+    prefix = f"certificate_{role}"
+    return [
+        {f"{prefix}_name": party.name, f"{prefix}_code": party.code, f"{prefix}_type": party.code_type}
+        for party in parties
+    ]

@@ -116,6 +116,18 @@ REFUSED = {
         "issuing_authorities[0].code",
     ),
     "an area that is no area": ('"310000"', '"31000"', "pack_field_not_allowed", "issuing_authorities[0].area"),
+    "a person who is represented": (
+        "joint: false",
+        "joint: false, represented_by: dog_name",
+        "pack_field_not_allowed",
+        "holder.represented_by",
+    ),
+    "a representative in no item": (
+        'category: person, code_types: ["111"], joint: false',
+        'category: organisation, code_types: ["001"], joint: false, represented_by: master',
+        "pack_field_not_allowed",
+        "holder.represented_by",
+    ),
     "a company's code for a person": ('["111"]', '["001"]', "pack_field_not_allowed", "holder.code_types[0]"),
     "a person's code for a company": (
         "category: person",

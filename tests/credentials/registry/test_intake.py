@@ -35,7 +35,7 @@ async def _take(intake: Intake, database: Database, *rows: object) -> BatchRepor
 
 async def _licences(database: Database, protector: DataProtector, number: int = 1) -> list[Licence]:
     async with database.snapshot() as session:
-        return list(await Registry(protector).by_number(session, "driving-licence", resident_id(number)))
+        return list(await Registry(protector, FakeClock()).by_number(session, "driving-licence", resident_id(number)))
 
 
 async def test_a_good_row_becomes_a_licence_with_its_holder_and_event(
@@ -50,7 +50,7 @@ async def test_a_good_row_becomes_a_licence_with_its_holder_and_event(
     assert licence.items["vehicle_class"] == "C1"
     assert licence.identifier.startswith(f"1.2.156.3005.2.11100000000013127DX01.{TRAFFIC_POLICE}.")
     async with database.snapshot() as session:
-        holder = await Registry(protector).holder(session, licence.holder_ids[0])
+        holder = await Registry(protector, FakeClock()).holder(session, licence.holder_ids[0])
         assert holder.mobile == "+8613800000000"
         stored = (await session.execute(select(store.LICENCE))).one()
     for column in stored:
@@ -225,7 +225,7 @@ async def test_writers_on_the_same_records_make_each_licence_once(
     assert sum(report.accepted for report in reports) == 40
     assert sum(report.unchanged for report in reports) == 40 * (writers - 1)
     async with database.snapshot() as session:
-        assert await Registry(protector).count(session) == 40
+        assert await Registry(protector, FakeClock()).count(session) == 40
 
 
 async def test_two_departments_cannot_both_move_one_licence(
@@ -256,7 +256,7 @@ async def _pull(database: Database, registry: Registry, consumer: str, least: in
 async def test_the_feed_gives_every_event_once_and_in_order(
     intake: Intake, database: Database, protector: DataProtector
 ) -> None:
-    registry = Registry(protector)
+    registry = Registry(protector, FakeClock())
     await _take(intake, database, *(driving_row(number) for number in range(7)), step_row(3, 2, "03"))
     seen = await _pull(database, registry, "reminders", 8, limit=3)
     assert len({(event.licence_id, event.sequence) for event in seen}) == len(seen) == 8
@@ -269,7 +269,7 @@ async def test_the_feed_gives_every_event_once_and_in_order(
 async def test_a_rolled_back_follower_reads_the_same_events_again(
     intake: Intake, database: Database, protector: DataProtector
 ) -> None:
-    registry = Registry(protector)
+    registry = Registry(protector, FakeClock())
     await _take(intake, database, driving_row(1))
     assert len(await _pull(database, registry, "another", 1, limit=3)) == 1, "the event is settled"
 
@@ -289,7 +289,7 @@ async def test_a_feed_restored_from_another_server_is_read_again_and_not_silent(
     postgresql_database: Database, intake: Intake, protector: DataProtector
 ) -> None:
     database = postgresql_database
-    registry = Registry(protector)
+    registry = Registry(protector, FakeClock())
     await _take(intake, database, *(driving_row(number) for number in range(3)))
     assert len(await _pull(database, registry, "reminders", 3, limit=10)) == 3
     elsewhere = 2**40  # numbers that this server will not reach

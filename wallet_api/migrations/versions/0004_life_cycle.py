@@ -4,15 +4,25 @@ Revision ID: 0004
 Revises: 0003
 """
 
-revision = '0004'
-down_revision = '0003'
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
-    pass
+    op.create_table(
+        "licence_representative",
+        sa.Column("licence_id", sa.String(length=32), sa.ForeignKey("licence.id"), nullable=False),
+        sa.Column("holder_id", sa.String(length=32), sa.ForeignKey("holder.id"), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("licence_id", "holder_id"),
+    )
+    op.create_index("ix_licence_representative_holder_id", "licence_representative", ["holder_id"])
 
 
 def downgrade() -> None:
-    pass
+    op.drop_table("licence_representative")
