@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from wallet_api.oauth import CREDENTIAL_SCOPE, DEPARTMENT_SCOPE, VERIFIER_SCOPE, Access
+from wallet_api.oauth import DEPARTMENT_SCOPE, VERIFIER_SCOPE, Access
 from wallet_api.wiring import Platform
 
 
@@ -15,7 +15,7 @@ def get_platform(request: Request) -> Platform:
     return platform
 
 
-def _caller(scope: str) -> Callable[[Request], Awaitable[Access]]:
+def _caller(scope: str | None) -> Callable[[Request], Awaitable[Access]]:
     async def caller(request: Request) -> Access:
         platform = get_platform(request)
         return await platform.oauth.access(
@@ -30,6 +30,6 @@ def _caller(scope: str) -> Callable[[Request], Awaitable[Access]]:
 
 
 AppPlatform = Annotated[Platform, Depends(get_platform)]
-Wallet = Annotated[Access, Depends(_caller(CREDENTIAL_SCOPE))]
+Wallet = Annotated[Access, Depends(_caller(None))]
 Department = Annotated[Access, Depends(_caller(DEPARTMENT_SCOPE))]
 Verifier = Annotated[Access, Depends(_caller(VERIFIER_SCOPE))]

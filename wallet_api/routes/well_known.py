@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from credentials.catalogue import LicenceType
 from wallet_api.dependencies import AppPlatform
-from wallet_api.oauth import CREDENTIAL_SCOPE, DEPARTMENT_SCOPE, GRANT_TYPES
+from wallet_api.oauth import DEPARTMENT_SCOPE, GRANT_TYPES, VERIFIER_SCOPE
 
 
 def router(url_path: str) -> APIRouter:
@@ -38,7 +38,7 @@ def router(url_path: str) -> APIRouter:
             "response_types_supported": [],
             "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
             "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
-            "scopes_supported": [CREDENTIAL_SCOPE, DEPARTMENT_SCOPE],
+            "scopes_supported": [*(kind.code for kind in platform.catalogue.types()), DEPARTMENT_SCOPE, VERIFIER_SCOPE],
             "dpop_signing_alg_values_supported": ["ES256"],
             "pre-authorized_grant_anonymous_access_supported": True,
             "status_list_aggregation_endpoint": f"{issuer}/s",
@@ -52,7 +52,7 @@ def _configuration(kind: LicenceType, issuer: str) -> dict[str, Any]:
     return {
         "format": "dc+sd-jwt",
         "vct": kind.vct(issuer),
-        "scope": CREDENTIAL_SCOPE,
+        "scope": kind.code,
         "cryptographic_binding_methods_supported": ["jwk"],
         "credential_signing_alg_values_supported": ["ES256"],
         "proof_types_supported": {"jwt": {"proof_signing_alg_values_supported": ["ES256"]}},

@@ -1,0 +1,43 @@
+"""What the authorization server speaks of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from credentials.issuance import IssuanceGrant
+
+
+@dataclass(frozen=True)
+class Access:
+    """What the bearer of a token may do.
+
+    Attributes:
+        grant: for a wallet: what its holder granted, narrowed to the token's scope.
+        client_id, authority_codes: for a machine: who it is, and for which authorities a department's system writes.
+        jkt: the thumbprint of the key that the token is bound to, or None for a bearer token.
+    """
+
+    scope: str
+    grant: IssuanceGrant | None
+    client_id: str | None
+    authority_codes: frozenset[str]
+    jkt: str | None
+
+
+@dataclass(frozen=True)
+class Granted:
+    """What a holder granted a wallet, before it is kept.
+
+    Attributes:
+        holder_id: whose licences; the organisation where a person acts for one.
+        configuration_ids: in the order that they were asked for.
+        licence_id: the one licence of a pre-authorized code, or None when the holder signed in.
+        client_id, instance_jkt: what the wallet calls itself, and its attested instance's key where there is one.
+        credential_identifiers: `credential_identifier` → licence id, for what was asked for by authorization_details.
+    """
+
+    holder_id: str
+    configuration_ids: tuple[str, ...]
+    licence_id: str | None = None
+    client_id: str | None = None
+    instance_jkt: str | None = None
+    credential_identifiers: Mapping[str, str] = field(default_factory=dict)
