@@ -44,10 +44,10 @@ class HeldTrustList:
 
 @dataclass(frozen=True, slots=True)
 class HeldToken:
-    """A status list's row."""
+    """A status list's row; the token is a text as JWT and bytes as CWT."""
 
     uri: str
-    token: str
+    token: str | bytes
     etag: str | None
     iat: int
 

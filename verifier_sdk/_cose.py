@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from . import _cbor, _ecdsa
 from ._fault import Fault
 
-ALG, KID, KCWT = 1, 4, 13  # header labels: RFC 9052 §3.1, RFC 9528
+ALG, CRIT, KID, KCWT = 1, 2, 4, 13  # header labels: RFC 9052 §3.1, RFC 9528
+TYP, X5CHAIN = 16, 33  # RFC 9596, RFC 9360
 ES256 = -7
 
 
@@ -21,17 +22,23 @@ class Sign1:
     @classmethod
     def from_cbor(cls, value: object) -> "Sign1":
         """Take `18([protected, {}, payload, signature])` apart. Raises `Fault` for anything else."""
+        signed, unprotected = cls.with_unprotected(value)
+        if unprotected != {}:
+            raise Fault("the unprotected header is not empty")
+        return signed
+
+    @classmethod
+    def with_unprotected(cls, value: object) -> "tuple[Sign1, object]":
+        """The same with whatever stands in the unprotected header, which nothing vouches for. Raises `Fault`."""
         parts = value.value if isinstance(value, _cbor.Tagged) else None
         if not isinstance(parts, list) or len(parts) != 4:
             raise Fault("not a tagged COSE_Sign1")
         protected, unprotected, payload, signature = parts
         if not (isinstance(protected, bytes) and isinstance(payload, bytes) and isinstance(signature, bytes)):
             raise Fault("a part of the COSE_Sign1 is not a byte string")
-        if unprotected != {}:
-            raise Fault("the unprotected header is not empty")
         if len(signature) != _ecdsa.SIGNATURE_BYTES:
             raise Fault("the signature does not have 64 bytes")
-        return cls(protected, payload, signature)
+        return cls(protected, payload, signature), unprotected
 
     def header(self, labels: frozenset[int | str]) -> Mapping[int | str, object]:
         """The protected header, which must hold exactly `labels`, with ES256. Raises `Fault`."""

@@ -11,6 +11,8 @@ import socket
 import ssl
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from urllib.parse import SplitResult, urlsplit
 
 from .errors import TrustError
@@ -23,10 +25,16 @@ _LOOPBACK_NAMES = ("localhost",)
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a server answered; `body` is None when it said that nothing has changed (304)."""
+    """What a server answered.
+
+    Attributes:
+        body: None when it said that nothing has changed (304).
+        date: The server's clock as its `Date` has it, None when it does not say. Nothing signs it.
+    """
 
     body: bytes | None
     etag: str | None
+    date: datetime | None = None
 
 
 def origin(url: str) -> tuple[str, str, int]:
@@ -62,9 +70,9 @@ def get(url: str, accept: str, max_bytes: int, *, etag: str | None = None, priva
         connection.request("GET", (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), headers=headers)
         response = connection.getresponse()
         if response.status == 304 and etag is not None:
-            return Document(None, etag)
+            return Document(None, etag, _date(response))
         _expect_answer(response, accept)
-        return Document(_body(response, max_bytes), response.headers.get("ETag"))
+        return Document(_body(response, max_bytes), response.headers.get("ETag"), _date(response))
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise TrustError("unreachable", f"{type(error).__name__} while fetching") from error
     finally:
@@ -157,6 +165,14 @@ def _expect_answer(response: http.client.HTTPResponse, accept: str) -> None:
         raise TrustError("content_type_wrong", f"the server did not send {accept}")
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise TrustError("content_type_wrong", "the server sent a compressed body that was not asked for")
+
+
+def _date(response: http.client.HTTPResponse) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(response.headers.get("Date", ""))
+    except (ValueError, OverflowError):
+        return None
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
 
 
 def _body(response: http.client.HTTPResponse, max_bytes: int) -> bytes:

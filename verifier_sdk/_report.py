@@ -37,6 +37,10 @@ _WORDS: dict[str, Label] = {
     "unchanged": Label("未变化", "unchanged"),
     "failed": Label("失败", "FAILED"),
     "held": Label("现有 {} 前", "held: {} old"),
+    "clock_ahead": Label("警告:本机时钟比服务器快 {},请校时", "CLOCK OFF: {} ahead of the server's"),
+    "clock_behind": Label("警告:本机时钟比服务器慢 {},请校时", "CLOCK OFF: {} behind the server's"),
+    "scene": Label("核验场景", "Scene"),
+    "on_line_only": Label("仅限联网", "on line only"),
     "ends": Label("截止 {}", "ends {}"),
 }
 
@@ -63,6 +67,8 @@ def valid_lines(result: Valid, language: Language) -> Iterator[str]:
     """A live code that holds."""
     yield f"{word('valid', language)} — {word('only', language)}"
     yield f"{word('type', language)}: {pick(result.type_name, language)} ({result.type_code})"
+    if result.scene is not None:
+        yield f"{word('scene', language)}: {pick(result.scene.name, language)} ({result.scene.id})"
     for item in result.items:
         yield f"{pick(item.label, language)}: {_value(item.value)}"
     yield f"{word('state', language)}: {word('valid', language)}"
@@ -105,6 +111,9 @@ def sync_lines(report: SyncReport, language: Language) -> Iterator[str]:
         yield _sync_line("aggregation", report.aggregation, language)
     for item in report.status_lists:
         yield _sync_line("status_list", item, language)
+    if report.clock_ahead is not None and report.clock_is_off:
+        ahead_s = int(report.clock_ahead.total_seconds())
+        yield word("clock_ahead" if ahead_s > 0 else "clock_behind", language).format(span(abs(report.clock_ahead)))
 
 
 def knowledge_lines(knowledge: Knowledge, language: Language) -> Iterator[str]:
@@ -119,6 +128,9 @@ def knowledge_lines(knowledge: Knowledge, language: Language) -> Iterator[str]:
         until = f", {word('ends', language).format(each.expires_at.isoformat())}" if each.expires_at else ""
         held = word("held", language).format(span(each.age))
         yield f"{word('status_list', language)}: {harmless(each.uri)}, {held}{until}"
+    for scene in knowledge.scenes:
+        limit = "" if scene.offline else f", {word('on_line_only', language)}"
+        yield f"{word('scene', language)}: {scene.id} {pick(scene.name, language)}{limit}"
 
 
 def span(age: timedelta) -> str:
@@ -142,6 +154,7 @@ def valid_json(result: Valid) -> Mapping[str, object]:
         "issuer_kid": result.issuer_kid,
         **_times_json(result),
         "cti": result.cti.hex(),
+        "scene": {"id": result.scene.id, "version": result.scene.version} if result.scene else None,
     }
 
 
@@ -174,6 +187,7 @@ def sync_json(report: SyncReport) -> Mapping[str, object]:
         "trust_list": _sync_item_json(report.trust_list),
         "aggregation": _sync_item_json(report.aggregation) if report.aggregation else None,
         "status_lists": [_sync_item_json(item) for item in report.status_lists],
+        "clock_ahead_s": None if report.clock_ahead is None else int(report.clock_ahead.total_seconds()),
     }
 
 
@@ -191,6 +205,16 @@ def knowledge_json(knowledge: Knowledge) -> Mapping[str, object]:
                 "expires_at": each.expires_at.isoformat() if each.expires_at else None,
             }
             for each in knowledge.status_lists
+        ],
+        "scenes": [
+            {
+                "id": scene.id,
+                "version": scene.version,
+                "name": _label_json(scene.name),
+                "licence_types": sorted(scene.licence_types),
+                "offline": scene.offline,
+            }
+            for scene in knowledge.scenes
         ],
     }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -16,35 +17,48 @@ from .models import Outcome, SyncItem, SyncReport
 MAX_STATUS_LISTS = 4096  # of 2^20 entries each: more than four billion licences
 MAX_AGGREGATION_BYTES = 1 << 20  # 4096 URIs of 250 characters
 MAX_UNREACHABLE = 2  # in a row; then the network is gone and each further try would only cost its time-out
+_STATUS_FORM = "status_list_malformed"
+
+StatusFormat = Literal["jwt", "cwt"]
 
 
 class Synchronisation:
     """One run, at one reading of the clock."""
 
     def __init__(
-        self, cache: Cache, anchors: tuple[x509.Certificate, ...], url: str, private_network: bool, now: datetime
+        self,
+        cache: Cache,
+        anchors: tuple[x509.Certificate, ...],
+        url: str,
+        private_network: bool,
+        status_format: StatusFormat,
+        now: datetime,
     ) -> None:
         self._cache = cache
         self._anchors = anchors
         self._url = url
         self._private_network = private_network
+        self._status_format = status_format
         self._now = now
+        self._clock_ahead: timedelta | None = None
 
     def run(self) -> SyncReport:
         """Fetch everything. Raises only `sqlite3.Error`; what is wrong with a document is in the report."""
         try:
             trust_list, outcome = self._trust_list()
         except TrustError as error:
-            return SyncReport(self._failed(self._url, error), None, ())
+            return SyncReport(self._failed(self._url, error), None, (), self._clock_ahead)
         done = SyncItem(self._url, outcome, self._age(trust_list.iat))
         try:
             uris = self._aggregation(trust_list)
         except TrustError as error:
-            return SyncReport(done, self._failed(trust_list.status_list_aggregation_uri, error), ())
+            aggregation = self._failed(trust_list.status_list_aggregation_uri, error)
+            return SyncReport(done, aggregation, (), self._clock_ahead)
         report = SyncReport(
             trust_list=done,
             aggregation=SyncItem(trust_list.status_list_aggregation_uri, Outcome.REFRESHED),
             status_lists=tuple(self._status_lists(uris, trust_list)),
+            clock_ahead=self._clock_ahead,
         )
         self._forget(uris, trust_list)
         return report
@@ -61,6 +75,8 @@ class Synchronisation:
         anchors = sorted(anchor.public_bytes(Encoding.DER) for anchor in self._anchors)
         held = self._cache.trust_list() if self._cache.anchors() == anchors else None
         document = self._get(self._url, "application/jwt", _trust_list.MAX_TRUST_LIST_BYTES, held)
+        if document.date is not None:
+            self._clock_ahead = self._now - document.date
         token = _text(document, held, "trust_list_malformed")
         trust_list, path = _trust_list.read(token, self._anchors)
         _trust_list.expect_now(trust_list, path, self._now)
@@ -100,8 +116,12 @@ class Synchronisation:
 
     def _status_list(self, uri: str, trust_list: TrustList) -> tuple[_status_list.StatusList, Outcome]:
         held = self._cache.status_list(uri)
-        document = self._get_here(uri, "application/statuslist+jwt", _status_list.MAX_TOKEN_BYTES, held)
-        token = _text(document, held, "status_list_malformed")
+        if held is not None and isinstance(held.token, bytes) != (self._status_format == "cwt"):
+            held = None  # its ETag is that of the other form
+        document = self._get_here(
+            uri, f"application/statuslist+{self._status_format}", _status_list.MAX_TOKEN_BYTES, held
+        )
+        token = _token(document, held) if self._status_format == "cwt" else _text(document, held, _STATUS_FORM)
         status_list = _status_list.read(token, uri, trust_list)
         _status_list.expect_now(status_list, self._now)
         new = HeldToken(uri, token, document.etag, status_list.iat)
@@ -138,11 +158,14 @@ class Synchronisation:
         return self._now - instant(iat)
 
 
+def _token(document: _fetch.Document, held: HeldTrustList | HeldToken | None) -> str | bytes:
+    return held.token if document.body is None and held is not None else document.body or b""
+
+
 def _text(document: _fetch.Document, held: HeldTrustList | HeldToken | None, code: str) -> str:
-    if document.body is None and held is not None:
-        return held.token
+    token = _token(document, held)
     try:
-        return (document.body or b"").decode("ascii")
+        return token if isinstance(token, str) else token.decode("ascii")
     except UnicodeDecodeError as error:
         raise TrustError(code, "not a compact JWS") from error
 

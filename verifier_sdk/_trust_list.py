@@ -8,12 +8,12 @@ from hashlib import sha256
 
 from cryptography import x509
 
-from . import _base64url, _x509
+from . import _base64url, _scenes, _x509
 from ._fault import Fault, told_as
 from ._json import as_array, as_integer, as_object, as_text, content_sha256
 from ._jws import Jws, certificates
 from .errors import TrustError
-from .models import Authority, Label
+from .models import Authority, Label, Scene
 
 MAX_TRUST_LIST_BYTES = 4 << 20  # the format's bound: thousands of keys and types
 SKEW_S = 30  # the format's: how far in the future `iat` may lie
@@ -43,13 +43,14 @@ class ListedKey:
 
 @dataclass(frozen=True, slots=True)
 class LicenceType:
-    """A licence type as the list names it; `labels` by face key."""
+    """A licence type as the list names it; `labels` and the items' `names` by face key."""
 
     code: str
     version: int
     vct: str
     name: Label
     labels: Mapping[int, Label]
+    names: Mapping[int, str]
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class TrustList:
     status_list_aggregation_uri: str
     keys: tuple[ListedKey, ...]
     types: tuple[LicenceType, ...]
+    scenes: Mapping[str, Scene]
     content_sha256: str
 
     def key_by_leaf(self, purpose: str, leaf_der: bytes) -> ListedKey | None:
@@ -151,6 +153,7 @@ def _from_claims(claims: Mapping[str, object], anchors: tuple[x509.Certificate, 
         status_list_aggregation_uri=as_text(claims.get("status_list_aggregation_uri")),
         keys=tuple(key for entry in as_array(claims.get("keys")) if (key := _key(as_object(entry), anchors))),
         types=tuple(_licence_type(as_object(entry)) for entry in as_array(claims.get("types"))),
+        scenes=_scenes.read(claims.get("scenes", [])),
         content_sha256=content_sha256({name: claims[name] for name in claims.keys() - {"iat", "exp"}}),
     )
 
@@ -179,23 +182,15 @@ def _authority(value: object) -> Authority | None:
 
 
 def _licence_type(entry: Mapping[str, object]) -> LicenceType:
-    items = [as_object(item) for item in as_array(entry.get("items"))]
+    items = [item for each in as_array(entry.get("items")) if (item := as_object(each)).get("face_key") is not None]
     return LicenceType(
         code=as_text(entry.get("code")),
         version=as_integer(entry.get("version")),
         vct=as_text(entry.get("vct")),
-        name=_label(entry.get("name")),
-        labels={
-            as_integer(item["face_key"]): _label(item.get("label"))
-            for item in items
-            if item.get("face_key") is not None
-        },
+        name=_scenes.label(entry.get("name")),
+        labels={as_integer(item["face_key"]): _scenes.label(item.get("label")) for item in items},
+        names={as_integer(item["face_key"]): as_text(item.get("name")) for item in items},
     )
-
-
-def _label(value: object) -> Label:
-    names = as_object(value)
-    return Label(zh=as_text(names.get("zh-CN")), en=as_text(names.get("en")))
 
 
 def instant(seconds: int) -> datetime:

@@ -54,7 +54,7 @@ def _check(arguments: argparse.Namespace, clock: Clock) -> int:
         raise _Misuse("give either a code (- reads it from the standard input) or --image")
     text = _qr.read_image(arguments.image) if arguments.image else _code(arguments.code)
     with _open(arguments, clock) as trust:
-        result = Verifier(trust, _policy(arguments), clock).check(text, arguments.challenge)
+        result = Verifier(trust, _policy(arguments), clock).check(text, arguments.challenge, scene=arguments.scene)
     _print(arguments, _report.valid_lines(result, arguments.lang), _report.valid_json(result))
     return VALID
 
@@ -85,7 +85,9 @@ def _status(arguments: argparse.Namespace, clock: Clock) -> int:
 
 
 _COMMANDS = {"check": _check, "credential": _credential, "sync": _sync, "status": _status}
-_WITH_VALUE = {"--home", "--lang", "--max-status-age", "--max-trust-age", "--image", "--challenge", "--anchor"}
+_WITH_VALUE = frozenset(
+    ("--home", "--scene", "--lang", "--max-status-age", "--max-trust-age", "--image", "--challenge", "--anchor")
+)
 
 
 def _with_command(argv: list[str]) -> list[str]:
@@ -129,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("code", nargs="?", help="what the QR code says; - reads it from the standard input")
     check.add_argument("--image", type=Path, metavar="FILE", help="read the QR code from an image (extra: qr)")
     check.add_argument("--challenge", type=_challenge, metavar="HEX", help="the challenge that was given to the holder")
+    check.add_argument("--scene", metavar="ID", help="the scene of the trust list that the check is made in")
     credential = command("credential", "check an SD-JWT VC as issued", limits)
     credential.add_argument("file", help="the file; - reads the standard input")
     sync = command("sync", "fetch the trust list and the status lists")

@@ -86,6 +86,14 @@ CODES: dict[str, Code] = {
         "ask the issuing authority, or use a newer version of this program",
         "请向发证单位查询,或升级本程序",
     ),
+    "scene_unknown": _cannot_tell("this device's trust list has no such scene", "本机信任列表中没有该核验场景"),
+    "scene_needs_network": _cannot_tell(
+        "codes are checked on line only in this scene",
+        "该场景只能联网核验",
+        "check this code on line",
+        "请联网核验该亮证码",
+    ),
+    "scene_type": _not_valid("licences of this type are not checked in this scene", "该场景不核验此类证照"),
     "replay_record_unavailable": _cannot_tell(
         "this device cannot keep its record of codes already seen",
         "本机无法读写已核验记录",

@@ -6,6 +6,8 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
+CLOCK_TOLERANCE = timedelta(seconds=30)  # the skew that live codes are read with (format §5)
+
 ItemValue = str | int | bool | tuple[str | int | bool, ...]
 
 
@@ -34,6 +36,28 @@ class Item:
     value: ItemValue
 
 
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A situation in which licences are checked, as the signed trust list describes it.
+
+    Attributes:
+        id: `[a-z0-9-]{1,64}`, e.g. `road-traffic`.
+        version: Grows with every change.
+        licence_types: The types that may be checked.
+        items: By type, the names of the items that may be looked at.
+        offline: Whether a check without a network is enough.
+        legal_basis: What entitles the verifier.
+    """
+
+    id: str
+    version: int
+    name: Label
+    licence_types: frozenset[str]
+    items: Mapping[str, frozenset[str]]
+    offline: bool
+    legal_basis: str
+
+
 class Profile(StrEnum):
     """How much a live code shows."""
 
@@ -49,7 +73,8 @@ class Valid:
         type_code: The licence type, e.g. `driving-licence`.
         type_name: Its name in the trust list; the code itself where the list does not name it.
         profile: How much the holder shows.
-        items: What the holder shows, in the order of their keys.
+        items: What the holder shows, in the order of their keys; in a scene only what it is about, and always
+            the holder's name and the licence number, which say whose licence it is.
         state: The state in the status list.
         valid_until: The last valid day (a Shanghai day), None for a long-term licence.
         authority: The authority of the signing key, where the trust list binds it to one.
@@ -58,6 +83,9 @@ class Valid:
         status_age: Age of the status list used, likewise.
         checked_at: The one reading of the clock that all of this refers to.
         cti: The code's random id, for the journal.
+        scene: The scene it was checked in, None without one.
+        status_uri: The status list it stands in, for the journal.
+        status_idx: Its place there.
     """
 
     type_code: str
@@ -72,6 +100,9 @@ class Valid:
     status_age: timedelta
     checked_at: datetime
     cti: bytes
+    scene: Scene | None
+    status_uri: str
+    status_idx: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +191,23 @@ class SyncItem:
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """What a synchronisation did, document by document."""
+    """What a synchronisation did, document by document.
+
+    Attributes:
+        clock_ahead: By how much this device's clock is ahead of the server's, from the `Date` of its answer; None
+            when the server did not say. Nothing signs it, so it warns and decides nothing; a trust list that was
+            signed in this device's future is refused as `trust_list_from_the_future`.
+    """
 
     trust_list: SyncItem
     aggregation: SyncItem | None
     status_lists: tuple[SyncItem, ...]
+    clock_ahead: timedelta | None = None
+
+    @property
+    def clock_is_off(self) -> bool:
+        """Whether this device and the server disagree about the time by more than codes are read with."""
+        return self.clock_ahead is not None and abs(self.clock_ahead) > CLOCK_TOLERANCE
 
     @property
     def complete(self) -> bool:
@@ -191,3 +234,4 @@ class Knowledge:
     trust_age: timedelta | None
     trust_expires_at: datetime | None
     status_lists: tuple[HeldStatusList, ...]
+    scenes: tuple[Scene, ...]

@@ -22,7 +22,7 @@ from . import _status_list, _trust_list, _x509
 from ._cache import Cache
 from ._fault import told_as
 from ._status_list import StatusList
-from ._sync import Synchronisation
+from ._sync import StatusFormat, Synchronisation
 from ._trust_list import TrustList, instant
 from .clock import Clock, SystemClock
 from .errors import TrustError
@@ -149,7 +149,9 @@ class TrustStore:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self.close()
 
-    def sync(self, url: str | None = None, *, private_network: bool = False) -> SyncReport:
+    def sync(
+        self, url: str | None = None, *, private_network: bool = False, status_format: StatusFormat = "jwt"
+    ) -> SyncReport:
         """Fetch the trust list, then the list of status lists it names, then each of these.
 
         Nothing a document names is fetched before the document's signature has been checked, and only from the
@@ -158,6 +160,7 @@ class TrustStore:
         Args:
             url: Of the trust list; the one of the last success by default.
             private_network: Whether the host may have a private address (a government's own network).
+            status_format: In which form status lists are fetched; a CWT is a quarter smaller.
 
         Returns:
             What happened to each document. Nothing is raised for a document.
@@ -166,20 +169,22 @@ class TrustStore:
             TrustError: `anchor_missing`, `url_not_allowed` (none given or remembered), `cache_unavailable`.
         """
         with _cache_errors():
-            return self._synchronisation(url, private_network).run()
+            return self._synchronisation(url, private_network, status_format).run()
 
-    def refresh_status_list(self, uri: str, *, private_network: bool = False) -> SyncItem:
+    def refresh_status_list(
+        self, uri: str, *, private_network: bool = False, status_format: StatusFormat = "jwt"
+    ) -> SyncItem:
         """Fetch one status list, after a check answered `status_missing` or `status_stale`.
 
         Args:
             uri: As the credential or pass names it; only on the host of the trust list.
-            private_network: As for `sync`.
+            private_network, status_format: As for `sync`.
 
         Raises:
             TrustError: `anchor_missing`, `url_not_allowed` (never synchronised), `cache_unavailable`.
         """
         with _cache_errors():
-            synchronisation = self._synchronisation(None, private_network)
+            synchronisation = self._synchronisation(None, private_network, status_format)
             trust_list = self.trust_list()
             if trust_list is None:
                 raise TrustError("url_not_allowed", "no trust list is held yet")
@@ -247,16 +252,17 @@ class TrustStore:
                 HeldStatusList(each.uri, now - instant(each.iat), instant(each.exp) if each.exp is not None else None)
                 for each in lists
             ),
+            scenes=tuple(trust_list.scenes.values()) if trust_list else (),
         )
 
-    def _synchronisation(self, url: str | None, private_network: bool) -> Synchronisation:
+    def _synchronisation(self, url: str | None, private_network: bool, status_format: StatusFormat) -> Synchronisation:
         if not self._anchors:
             raise TrustError("anchor_missing", "no anchor was given and none is remembered")
         held = self._cache.trust_list()
         url = url or (held.url if held else None)
         if url is None:
             raise TrustError("url_not_allowed", "no URL was given and none is remembered")
-        return Synchronisation(self._cache, self._anchors, url, private_network, self._clock.now())
+        return Synchronisation(self._cache, self._anchors, url, private_network, status_format, self._clock.now())
 
     def _reload(self) -> None:
         """Verify anew when this or another process has changed something."""

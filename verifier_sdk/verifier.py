@@ -12,16 +12,16 @@ except CannotTell as doubt:
 import hmac
 from datetime import datetime, timedelta, timezone
 
-from . import _credential, _live_code
+from . import _credential, _live_code, _scenes
 from ._ecdsa import PublicKey
 from ._fault import Fault, told_as
 from ._freshness import expect_valid_status, fresh_trust_list
 from ._live_code import Pass, Proof
 from ._seen_passes import SeenPasses
-from ._trust_list import ListedKey, TrustList, instant
+from ._trust_list import LicenceType, ListedKey, TrustList, instant
 from .clock import Clock, SystemClock
 from .errors import CannotTell, NotValid, TrustError
-from .models import Item, Label, Profile, Shown, Valid, ValidCredential
+from .models import Item, Label, Profile, Scene, Shown, Valid, ValidCredential
 from .policy import Expected, Policy
 from .trust import Trust
 
@@ -46,12 +46,14 @@ class Verifier:
         self._clock = clock or SystemClock()
         self._seen_passes = SeenPasses()
 
-    def check(self, qr_text: str, challenge: bytes | None = None) -> Valid:
+    def check(self, qr_text: str, challenge: bytes | None = None, *, scene: str | None = None) -> Valid:
         """Check a live code (live code format §5, whose step numbers the code repeats).
 
         Args:
             qr_text: What the QR code says, without surrounding white space.
             challenge: The 8 to 64 bytes given to the holder's device, when there was such an exchange.
+            scene: The id of the scene in which the licence is checked, one of the trust list's; it says which types
+                are looked at, which items, and whether a check without a network is enough.
 
         Returns:
             What the holder shows. It is valid by this computation only; what a screen looks like proves nothing.
@@ -59,20 +61,20 @@ class Verifier:
         Raises:
             NotValid: It must not be accepted: every code of the format's §5 but those below.
             CannotTell: `trust_missing`, `trust_stale`, `status_missing`, `status_stale`, `status_value_unknown`,
-                `replay_record_unavailable`.
+                `scene_unknown`, `scene_needs_network`, `replay_record_unavailable`.
 
         Not checked: whether the person is the holder (compare the photo online), whether the code is relayed
         live from elsewhere (give a challenge), the live state at the authority (the status list is as old as
         `status_age`).
         """
         now = self._clock.now()
-        proof, trust_list, key = self._expect_shown(qr_text, challenge, now)  # (1) to (10)
+        proof, trust_list, key, checked_in = self._expect_shown(qr_text, challenge, scene, now)  # (1) to (10)
         show_pass = proof.show_pass
         status_age = expect_valid_status(  # (11)
             self._trust, self._policy, now, show_pass.status_uri, show_pass.status_idx, show_pass.type_code
         )
         self._expect_first_time(proof.cti, now)  # (12)
-        return _result(proof, trust_list, key, status_age, now)
+        return _result(proof, trust_list, key, checked_in, status_age, now)
 
     def check_shown(self, qr_text: str, challenge: bytes | None = None) -> Shown:
         """Steps 1 to 10 of `check`: all that needs neither status list nor replay record.
@@ -87,7 +89,7 @@ class Verifier:
             NotValid: As for `check`, but for `status_index_unknown`, `revoked`, `suspended`, `code_replayed`.
             CannotTell: `trust_missing`, `trust_stale`.
         """
-        proof, _, _ = self._expect_shown(qr_text, challenge, self._clock.now())
+        proof, *_ = self._expect_shown(qr_text, challenge, None, self._clock.now())
         show_pass = proof.show_pass
         return Shown(
             type_code=show_pass.type_code,
@@ -129,11 +131,15 @@ class Verifier:
         """
         return _credential.check(self._trust, self._policy, self._clock.now(), text, expected=expected)
 
-    def _expect_shown(self, qr_text: str, challenge: bytes | None, now: datetime) -> tuple[Proof, TrustList, ListedKey]:
+    def _expect_shown(
+        self, qr_text: str, challenge: bytes | None, scene_id: str | None, now: datetime
+    ) -> tuple[Proof, TrustList, ListedKey, Scene | None]:
         proof = _live_code.read(qr_text)  # (1) (2) (3)
         show_pass = proof.show_pass
         trust_list = fresh_trust_list(self._trust, self._policy, now)  # (4)
+        scene = _scenes.for_checking_offline(trust_list.scenes, scene_id)
         key, holder_key = self._verify_pass(show_pass, trust_list, now)  # (5)
+        _scenes.expect_type(scene, show_pass.type_code)
         self._expect_pass_time(show_pass, int(now.timestamp()))  # (6)
         with told_as(NotValid, {"form": "proof_signature_invalid"}):
             proof.signed.verify(holder_key, _live_code.PROOF_CONTEXT)  # (7)
@@ -142,7 +148,7 @@ class Verifier:
         self._expect_proof_time(proof, int(now.timestamp()))  # (8)
         _expect_challenge(proof.cnonce, challenge)  # (9)
         _expect_licence_time(show_pass, now)  # (10)
-        return proof, trust_list, key
+        return proof, trust_list, key, scene
 
     def _verify_pass(self, show_pass: Pass, trust_list: TrustList, now: datetime) -> tuple[ListedKey, PublicKey]:
         """Step 5: try every key that has the kid and may sign; give it and the holder's key."""
@@ -218,18 +224,16 @@ def _profile(proof: Proof) -> Profile:
     return Profile.MINIMAL if proof.show_pass.profile == 1 else Profile.FACE
 
 
-def _result(proof: Proof, trust_list: TrustList, key: ListedKey, status_age: timedelta, now: datetime) -> Valid:
+def _result(
+    proof: Proof, trust_list: TrustList, key: ListedKey, scene: Scene | None, status_age: timedelta, now: datetime
+) -> Valid:
     show_pass = proof.show_pass
     licence_type = trust_list.type_by_code(show_pass.type_code, show_pass.type_version)
-    labels = {**_OWN_LABELS, **(licence_type.labels if licence_type else {})}
     return Valid(
         type_code=show_pass.type_code,
         type_name=licence_type.name if licence_type else Label(show_pass.type_code, show_pass.type_code),
         profile=_profile(proof),
-        items=tuple(
-            Item(number, labels.get(number, Label(f"第{number}项", f"Item {number}")), value)
-            for number, value in show_pass.items
-        ),
+        items=_shown_items(show_pass, licence_type, scene),
         state="valid",
         valid_until=show_pass.valid_until,
         authority=key.authority,
@@ -238,4 +242,17 @@ def _result(proof: Proof, trust_list: TrustList, key: ListedKey, status_age: tim
         status_age=status_age,
         checked_at=now,
         cti=proof.cti,
+        scene=scene,
+        status_uri=show_pass.status_uri,
+        status_idx=show_pass.status_idx,
+    )
+
+
+def _shown_items(show_pass: Pass, licence_type: LicenceType | None, scene: Scene | None) -> tuple[Item, ...]:
+    labels, names = (licence_type.labels, licence_type.names) if licence_type else ({}, {})
+    wanted = scene.items.get(show_pass.type_code, frozenset()) if scene is not None else None
+    return tuple(
+        Item(key, labels.get(key) or _OWN_LABELS.get(key) or Label(f"第{key}项", f"Item {key}"), value)
+        for key, value in show_pass.items
+        if wanted is None or key in _OWN_LABELS or names.get(key) in wanted
     )

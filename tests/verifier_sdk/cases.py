@@ -29,6 +29,7 @@ class Case:
     input: str
     now: int = NOW_S
     challenge: str | None = None  # hex
+    scene: str | None = None
     audience: str | None = None
     nonce: str | None = None
     vct: str | None = None
@@ -60,7 +61,7 @@ def as_json(source: str, world: World, cases: list[Case]) -> dict[str, Any]:
     return {"source": source, "now": NOW_S, "world": asdict(world), "cases": shortened}
 
 
-def hold(folder: Path, anchor: bytes, trust_list: str | None, status_lists: Mapping[str, str]) -> None:
+def hold(folder: Path, anchor: bytes, trust_list: str | None, status_lists: Mapping[str, str | bytes]) -> None:
     """Put documents into a device's cache, as a synchronisation would."""
     cache = Cache(folder)
     certificate = load_anchor(anchor)
@@ -95,4 +96,5 @@ def _check(verifier: Verifier, case: Case) -> None:
     elif "~" in case.input or case.input.startswith("ey"):
         verifier.check_credential(case.input)
     else:
-        verifier.check(case.input, bytes.fromhex(case.challenge) if case.challenge is not None else None)
+        challenge = bytes.fromhex(case.challenge) if case.challenge is not None else None
+        verifier.check(case.input, challenge, scene=case.scene)

@@ -232,8 +232,25 @@ class Issuer:
                     ],
                 }
             ],
+            "scenes": [
+                self.scene(),
+                self.scene(id="hotel", licence_types=["marriage-certificate"], items={"marriage-certificate": []}),
+                self.scene(id="bank", offline=False),
+            ],
         }
         return override(claims, changes)
+
+    def scene(self, **changes: Any) -> dict[str, object]:
+        entry = {
+            "id": "road-traffic",
+            "version": 3,
+            "name": {"zh-CN": "道路交通执法", "en": "Road traffic"},
+            "licence_types": ["driving-licence"],
+            "items": {"driving-licence": ["vehicle_class"]},
+            "offline": True,
+            "legal_basis": "道路交通安全法",
+        }
+        return override(entry, changes)
 
     def trust_list(
         self, *, signer: Certified | None = None, header: Mapping[str, Any] | None = None, **changes: Any
@@ -263,6 +280,22 @@ class Issuer:
             "status_list": status_lst(statuses, bits),
         }
         return jws(signer.key, override(base, header), override(claims, changes))
+
+    def status_list_cwt(
+        self,
+        statuses: Mapping[int, int] | None = None,
+        *,
+        signer: Certified | None = None,
+        header: Mapping[int, Any] | None = None,
+        unprotected: Mapping[int, Any] | None = None,
+        claims: Mapping[int, Any] | None = None,
+    ) -> bytes:
+        signer = signer or self.status_key
+        protected = override({1: -7, 16: "application/statuslist+cwt", 33: signer.der}, header)
+        listed = status_lst(statuses)
+        lst = base64.urlsafe_b64decode(f"{listed['lst']}===")
+        base = {2: STATUS_URI, 6: NOW_S - 600, 4: NOW_S + 2 * 86_400, 65534: 3600, 65533: {"bits": 2, "lst": lst}}
+        return cbor2.dumps(self.sign1(signer.key, protected, b"", override(base, claims), unprotected=unprotected))
 
     # Pass and proof
 

@@ -39,6 +39,7 @@ def live_code_cases(issuer: Issuer) -> list[Case]:
         _keys,
         _times,
         _challenge,
+        _scenes,
         _status,
     )
     cases = [case for group in (*groups, _trust) for case in group(issuer)]
@@ -426,6 +427,21 @@ def _challenge(issuer: Issuer) -> Iterator[Case]:
     yield Case("another challenge is answered", "challenge_wrong", other, challenge=challenge.hex())
     shorter = issuer.live_code(changes={39: challenge[:8]})
     yield Case("half the challenge is answered", "challenge_wrong", shorter, challenge=challenge.hex())
+
+
+def _scenes(issuer: Issuer) -> Iterator[Case]:
+    text = issuer.live_code()
+    yield Case("a licence of the scene", VALID, text, scene="road-traffic")
+    yield Case("a licence of another scene", "scene_type", text, scene="hotel")
+    yield Case("a scene for checks on line", "scene_needs_network", text, scene="bank")
+    yield Case("a scene that the trust list does not have", "scene_unknown", text, scene="road traffic")
+    without = issuer.trust_list(scenes=DELETE)
+    yield Case("a trust list without scenes", "scene_unknown", text, scene="road-traffic", trust_list=without)
+    forged = issuer.live_code(show_pass=issuer.show_pass(header={4: b"stranger"}))
+    yield Case("a stranger's pass in another scene", "issuer_unknown", forged, scene="hotel")
+    older = [issuer.scene(offline=False), issuer.scene(version=2), issuer.scene(version=1, offline=False)]
+    newest = issuer.trust_list(scenes=older)
+    yield Case("a scene in several versions", "scene_needs_network", text, scene="road-traffic", trust_list=newest)
 
 
 def _status(issuer: Issuer) -> Iterator[Case]:

@@ -5,10 +5,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.verifier_sdk.issuer import Issuer, to_json
+from tests.verifier_sdk.issuer import NOW, Issuer, to_json
 
 TRUST_LIST, AGGREGATION, STATUS = "/api/v1/trust-list", "/api/v1/status-lists", "/s/1"
 
@@ -29,6 +31,7 @@ class Server:
     issuer: Issuer
     answers: dict[str, Answer] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    now: datetime = NOW
 
     @property
     def url(self) -> str:
@@ -97,6 +100,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(answer.body)
+
+    def date_time_string(self, timestamp: int | None = None) -> str:
+        served: Server = self.server.served  # type: ignore[attr-defined]
+        return format_datetime(served.now, usegmt=True)
 
     def log_message(self, *_: object) -> None:
         """Tests are quiet."""

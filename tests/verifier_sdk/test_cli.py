@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,27 @@ def test_a_licence_cannot_steer_the_terminal(ready: Run, server: Server) -> None
     for steering in "\x1b\r\u202e\u0085\u2028\x9b":
         assert steering not in output
     assert len(output.splitlines()) == 8
+
+
+def test_a_scene_is_named_and_listed(ready: Run, server: Server) -> None:
+    code, output = ready(live_code(server), "--scene", "road-traffic", "--lang", "zh")
+    assert (code, "核验场景: 道路交通执法 (road-traffic)" in output) == (0, True)
+    assert json.loads(ready(live_code(server), "--scene", "road-traffic", "--json")[1])["scene"] == {
+        "id": "road-traffic",
+        "version": 3,
+    }
+    assert ready(live_code(server), "--scene", "hotel")[0] == 1
+    assert ready(live_code(server), "--scene", "bank")[0] == 3
+    assert "Scene: bank Road traffic, on line only" in ready("status", "--lang", "en")[1]
+    assert [scene["id"] for scene in json.loads(ready("status", "--json")[1])["scenes"]][:1] == ["road-traffic"]
+
+
+def test_a_clock_that_is_off_is_said(ready: Run, server: Server, clock: FakeClock) -> None:
+    server.now = clock.now() + timedelta(minutes=5)
+    assert "本机时钟比服务器慢 5 min" in ready("sync", "--lang", "zh")[1]
+    server.now = clock.now() - timedelta(minutes=5)
+    assert "CLOCK OFF: 5 min ahead of the server's" in ready("sync", "--lang", "en")[1]
+    assert json.loads(ready("sync", "--json")[1])["clock_ahead_s"] == 300
 
 
 def test_a_challenge_is_checked(ready: Run, server: Server) -> None:

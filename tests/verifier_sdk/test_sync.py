@@ -1,10 +1,12 @@
 """Synchronisation: what is refused, what is kept, and what is never fetched."""
 
+import http.client
 import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from cryptography.x509 import DNSName, SubjectAlternativeName
 from tests.fakes import FakeClock
 from tests.verifier_sdk.issuer import DELETE, NOW, NOW_S, Issuer, certify, jws, status_lst, tamper
 from tests.verifier_sdk.server import AGGREGATION, STATUS, TRUST_LIST, Server, serve
-from verifier_sdk import CannotTell, Outcome, TrustError, TrustStore, Valid, Verifier
+from verifier_sdk import CannotTell, Outcome, TrustError, TrustStore, Valid, Verifier, _fetch
 
 Offer = Callable[[Server], None]
 
@@ -133,6 +135,15 @@ REFUSED_TRUST_LISTS: dict[str, tuple[str, Callable[[Server], str]]] = {
     "no exp": ("trust_list_malformed", lambda s: s.trust_list(exp=DELETE)),
     "keys as an object": ("trust_list_malformed", lambda s: s.trust_list(keys={})),
     "a type without a name": ("trust_list_malformed", lambda s: s.trust_list(types=[{"code": "x"}])),
+    "scenes as an object": ("trust_list_malformed", lambda s: s.trust_list(scenes={})),
+    "a scene whose id has spaces": (
+        "trust_list_malformed",
+        lambda s: s.trust_list(scenes=[s.issuer.scene(id="Road Traffic")]),
+    ),
+    "a scene that says neither on line nor offline": (
+        "trust_list_malformed",
+        lambda s: s.trust_list(scenes=[s.issuer.scene(offline="no")]),
+    ),
     "a duplicate member": ("trust_list_malformed", lambda s: raw_claims(s, b'{"sequence":6,"sequence":7}')),
     "NaN": ("trust_list_malformed", lambda s: raw_claims(s, b'{"sequence":NaN}')),
     "a number without bounds": ("trust_list_malformed", lambda s: raw_claims(s, b'{"sequence":1e999}')),
@@ -233,6 +244,25 @@ def test_a_list_signed_anew_refreshes_its_age(server: Server, store: TrustStore,
     server.offer_trust_list(server.trust_list(iat=NOW_S + 6 * 86_400))
     assert store.sync().trust_list.outcome is Outcome.REFRESHED
     assert store.knowledge().trust_age == clock.now() - clock.now()
+
+
+@pytest.mark.parametrize(("seconds", "is_off"), [(0, False), (30, False), (31, True), (-31, True)])
+def test_a_clock_that_is_off_is_noticed_and_decides_nothing(
+    seconds: int, is_off: bool, server: Server, store: TrustStore, clock: FakeClock
+) -> None:
+    server.now = clock.now() - timedelta(seconds=seconds)
+    for _ in range(2):  # the second time nothing has changed
+        report = store.sync(server.url)
+        assert (report.complete, report.clock_ahead) == (True, timedelta(seconds=seconds))
+        assert report.clock_is_off is is_off
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Mon, 99 Nov 2026 01:00:00 GMT"])
+def test_a_server_that_does_not_tell_the_time_is_no_error(date: str) -> None:
+    message = http.client.HTTPMessage()
+    message["Date"] = date
+    response = SimpleNamespace(headers=message)
+    assert _fetch._date(response) is None  # type: ignore[arg-type]
 
 
 def test_an_older_copy_under_the_same_sequence_is_not_kept(server: Server, store: TrustStore) -> None:
