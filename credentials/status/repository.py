@@ -9,9 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
 from credentials.status.models import Allocation, DueList, StatusList, StatusListFormat, StatusValue
-from credentials.status.tables import StatusEntryRow, StatusListRow, StatusTokenRow
+from credentials.status.tables import StatusEntryRow, StatusListRow, StatusRangeRow, StatusTokenRow
 
 _lists = SQLModel.metadata.tables[str(StatusListRow.__tablename__)]
+_ranges = SQLModel.metadata.tables[str(StatusRangeRow.__tablename__)]
 _entries = SQLModel.metadata.tables[str(StatusEntryRow.__tablename__)]
 _tokens = SQLModel.metadata.tables[str(StatusTokenRow.__tablename__)]
 _INVALID = StatusValue.INVALID.value
@@ -27,46 +28,67 @@ class StatusRepository:
         result = await (await self._session.connection()).execute(statement)
         return result.mappings().all() if result.returns_rows else ()
 
-    async def take(self, count: int, *, wait: bool) -> Allocation | None:
-        """Advance the counter of the first list with room, in one statement.
+    async def take(self, count: int, *, decoys_of: int | None = None) -> Allocation | None:
+        """Take counter values out of the first range that has them and that no other transaction is taking from.
+
+        The row is locked first and updated then. One statement for both, an UPDATE with the lock in its subquery,
+        runs that subquery anew when the row has changed meanwhile; it then holds two locks, and deadlocks.
 
         Args:
-            count: how many values to take, all of one list.
-            wait: whether to wait for a list that another transaction is taking from; without it such lists are
-                passed over (PostgreSQL; SQLite has one writer anyway).
+            count: how many values, all of one range.
+            decoys_of: a list whose decoys are wanted, instead of values for credentials of any list.
 
         Returns:
-            The values taken, or None when no list that could be had has room.
+            The values, or None when all ranges are used up or busy (PostgreSQL; SQLite has one writer anyway).
         """
-        room = _lists.c.allocated + count <= _lists.c.size
-        # FOR NO KEY UPDATE lives with the FOR KEY SHARE of inserted entries and tokens; FOR UPDATE would deadlock.
-        first = select(_lists.c.list_id).where(room).order_by(_lists.c.list_id).limit(1)
-        first = first.with_for_update(skip_locked=not wait, key_share=True)
+        for_credentials = _ranges.c.decoys.is_(False)
+        whose = for_credentials if decoys_of is None else and_(_ranges.c.decoys, _ranges.c.list_id == decoys_of)
         rows = await self._execute(
-            update(_lists)
-            .where(_lists.c.list_id == first.scalar_subquery(), room)
-            .values(allocated=_lists.c.allocated + count)
-            .returning(*_lists.c)
+            select(_lists, _ranges.c.range_end, _ranges.c.first_free)
+            .join_from(_ranges, _lists, _ranges.c.list_id == _lists.c.list_id)
+            .where(_ranges.c.first_free + count <= _ranges.c.range_end, whose)
+            .order_by(_ranges.c.list_id, _ranges.c.range_end)
+            .limit(1)
+            .with_for_update(of=_ranges, skip_locked=True)
         )
         if not rows:
             return None
-        end = rows[0]["allocated"]
-        return Allocation(_status_list(rows[0]), rows[0]["sealed_permutation_key"], end - count, end)
+        status_list, first = _status_list(rows[0]), rows[0]["first_free"]
+        await self._execute(
+            update(_ranges)
+            .where(_ranges.c.list_id == status_list.list_id, _ranges.c.range_end == rows[0]["range_end"])
+            .values(first_free=first + count)
+        )
+        return Allocation(status_list, rows[0]["sealed_permutation_key"], first, first + count)
 
     async def next_list_id(self) -> int:
         """The number after the highest."""
         rows = await self._execute(select(func.coalesce(func.max(_lists.c.list_id), 0).label("highest")))
         return int(rows[0]["highest"]) + 1
 
-    async def add_list(self, row: StatusListRow) -> None:
-        """Insert a list, unless another transaction has just opened it; then wait for that one."""
-        await self._execute(insert(_lists).values(**row.model_dump()).on_conflict_do_nothing())
+    async def add_list(self, row: StatusListRow, ranges: Sequence[StatusRangeRow]) -> bool:
+        """Insert a list, unless another transaction has just opened it; then wait for that one and tell who won."""
+        statement = insert(_lists).values(**row.model_dump()).on_conflict_do_nothing().returning(_lists.c.list_id)
+        added = bool(await self._execute(statement))
+        if added:
+            await self._execute(insert(_ranges).values([each.model_dump() for each in ranges]))
+        return added
 
     async def count_roomy(self, percent_used: int) -> int:
         """How many lists are used less than so far."""
-        roomy = _lists.c.allocated * 100 < _lists.c.size * percent_used
-        rows = await self._execute(select(func.count().label("lists")).select_from(_lists).where(roomy))
-        return int(rows[0]["lists"])
+        left = func.sum(_ranges.c.range_end - _ranges.c.first_free)
+        roomy = (
+            select(_lists.c.list_id)
+            .join_from(_lists, _ranges, _ranges.c.list_id == _lists.c.list_id)
+            .where(_ranges.c.decoys.is_(False))
+            .group_by(_lists.c.list_id, _lists.c.size)
+            .having(left * 100 > _lists.c.size * (100 - percent_used))
+        )
+        return len(await self._execute(roomy))
+
+    async def drop_used_ranges(self) -> None:
+        """Forget ranges that are used up, so that taking need not pass them over."""
+        await self._execute(delete(_ranges).where(_ranges.c.first_free == _ranges.c.range_end))
 
     async def by_uri(self, uris: Sequence[str]) -> dict[str, StatusList]:
         """The lists that exist, by their URI."""

@@ -1,6 +1,7 @@
 """Giving out status indexes, changing statuses, publishing lists."""
 
 import hashlib
+import itertools
 import secrets
 from asyncio import to_thread
 from collections import defaultdict
@@ -13,6 +14,7 @@ from credentials.keys import Signer
 from credentials.status.errors import InvalidAllocation, StatusIsFinal, UnknownStatusIndex, UnknownStatusList
 from credentials.status.formats.token_status_list import StatusListContent, compress, pack, sign
 from credentials.status.models import (
+    Allocation,
     DueList,
     PublishedStatusToken,
     StatusList,
@@ -23,11 +25,15 @@ from credentials.status.models import (
 from credentials.status.permutation import KeyedPermutation
 from credentials.status.ports import Clock, FieldCipher
 from credentials.status.repository import StatusRepository
-from credentials.status.tables import StatusListRow, StatusTokenRow
+from credentials.status.tables import StatusListRow, StatusRangeRow, StatusTokenRow
 
 BITS = 2  # three statuses
 LIST_SIZE = 2**20  # a crowd to hide in; 256 KiB unpacked, a few hundred bytes while little is revoked
-OPEN_LISTS = 2  # while one transaction takes from one, the next does not wait
+RANGE_SIZE = 2**14  # so that 64 transactions take from one list at once, and any batch fits
+OPEN_LISTS = 2  # the next one is published before the first is full
+DECOYS = 2**14  # one in 64: who counts entries or follows their changes sees more than credentials
+FIRST_DECOYS = 64  # at least; up to three times as many in a new list
+MOST_DECOYS_A_CHANGE = 3  # so many with a publication, or none: a difference of one may be nobody's
 PERCENT_USED = 90  # from here on the next list is opened and published ahead
 PERMUTATION_KEY_BYTES = 32
 LIFETIME = timedelta(hours=24)
@@ -47,8 +53,10 @@ class StatusService:
         cipher: seals the permutation keys.
         clock: dates the tokens.
         public_url: new lists get the URI `<public_url>/s/<number>`; existing ones keep theirs.
-        list_size: entries of a new list; a multiple of 4.
+        list_size: entries of a new list; a multiple of 4, above 16,384 of that.
         open_lists: how many lists with room are kept ready.
+        decoys: entries of a new list that never belong to a credential; some of them are INVALID from the start, and
+            a few more become so with the changes of others.
     """
 
     def __init__(
@@ -59,36 +67,34 @@ class StatusService:
         *,
         list_size: int = LIST_SIZE,
         open_lists: int = OPEN_LISTS,
+        decoys: int = DECOYS,
     ) -> None:
         self._cipher = cipher
         self._clock = clock
         self._public_url = public_url
         self._list_size = list_size
+        self._decoys = decoys
+        self._range_size = min(list_size, RANGE_SIZE)
         self._open_lists = open_lists
 
     async def allocate(self, session: AsyncSession, count: int) -> tuple[StatusReference, ...]:
         """Take indexes that nobody had before and nobody can guess, all in one list; they are VALID.
 
-        Indexes of a transaction that is rolled back are free again.
+        Indexes of a transaction that is rolled back are free again. Nobody waits for anybody: what another
+        transaction takes from is passed over, and a crowd that takes from everything opens the next list.
 
         Args:
-            count: 1 up to the size of a list.
+            count: 1 up to the size of a range, 16,384.
 
         Raises:
             InvalidAllocation: the count is out of bounds.
         """
-        if not 1 <= count <= self._list_size:
-            raise InvalidAllocation("no list holds that many indexes, or none were asked for")
+        if not 1 <= count <= self._range_size:
+            raise InvalidAllocation("that many indexes are not given out at once, or none were asked for")
         lists = StatusRepository(session)
-        while True:
-            taken = await lists.take(count, wait=False) or await lists.take(count, wait=True)
-            if taken is not None:
-                break
+        while (taken := await lists.take(count)) is None:
             await self._open(lists)
-        status_list = taken.status_list
-        key = self._cipher.open(taken.sealed_permutation_key, _key_context(status_list.list_id))
-        permutation = KeyedPermutation(key, status_list.size)
-        return tuple(StatusReference(status_list.uri, permutation(n)) for n in range(taken.first, taken.end))
+        return tuple(StatusReference(taken.status_list.uri, idx) for idx in self._indexes(taken))
 
     async def set_status(
         self, session: AsyncSession, references: Sequence[StatusReference], value: StatusValue
@@ -125,6 +131,7 @@ class StatusService:
             The numbers of the lists that this call published.
         """
         lists = StatusRepository(session)
+        await lists.drop_used_ranges()
         for _ in range(self._open_lists - await lists.count_roomy(PERCENT_USED)):
             await self._open(lists)
         exp_before = int((self._clock.now() + RESIGN_BELOW).timestamp())
@@ -154,26 +161,47 @@ class StatusService:
         """Every published list's URI, as the Status List Aggregation is served (§9 of the draft)."""
         return {"status_lists": await StatusRepository(session).published_uris()}
 
+    def _indexes(self, taken: Allocation) -> list[int]:
+        key = self._cipher.open(taken.sealed_permutation_key, _key_context(taken.status_list.list_id))
+        return list(map(KeyedPermutation(key, taken.status_list.size), range(taken.first, taken.end)))
+
     async def _open(self, lists: StatusRepository) -> None:
         """Open the next list. When another process opens it at the same time, there is one."""
         list_id = await lists.next_list_id()
         key = secrets.token_bytes(PERMUTATION_KEY_BYTES)
-        await lists.add_list(
-            StatusListRow(
-                list_id=list_id,
-                uri=f"{self._public_url}/s/{list_id}",
-                bits=BITS,
-                size=self._list_size,
-                allocated=0,
-                sealed_permutation_key=self._cipher.seal(key, _key_context(list_id)),
-                version=1,
-                created_at=self._clock.now(),
-            )
+        row = StatusListRow(
+            list_id=list_id,
+            uri=f"{self._public_url}/s/{list_id}",
+            bits=BITS,
+            size=self._list_size,
+            sealed_permutation_key=self._cipher.seal(key, _key_context(list_id)),
+            version=1,
+            created_at=self._clock.now(),
         )
+        if await lists.add_list(row, self._ranges(list_id)):
+            await self._spread_decoys(lists, list_id, FIRST_DECOYS + secrets.randbelow(2 * FIRST_DECOYS))
+
+    def _ranges(self, list_id: int) -> list[StatusRangeRow]:
+        """All of a new list, cut into ranges; the last one is for decoys."""
+        usable = self._list_size - self._decoys
+        bounds = [*range(0, usable, self._range_size), usable]
+        ranges = [
+            StatusRangeRow(list_id=list_id, first_free=first, range_end=end)
+            for first, end in itertools.pairwise(bounds)
+        ]
+        decoys = StatusRangeRow(list_id=list_id, first_free=usable, range_end=self._list_size, decoys=True)
+        return [*ranges, decoys] if self._decoys else ranges
+
+    async def _spread_decoys(self, lists: StatusRepository, list_id: int, count: int) -> None:
+        """Make decoys INVALID, while there are any. It says nothing of the list's version: others' changes do."""
+        if count and (taken := await lists.take(count, decoys_of=list_id)):
+            await lists.write(list_id, self._indexes(taken), StatusValue.INVALID)
 
     async def _publish_list(self, lists: StatusRepository, due: DueList, signer: Signer) -> bool:
         # The version was read before the entries: what changes in between is shown early and published once more.
         status_list = due.status_list
+        if due.seen_version not in (None, status_list.version):
+            await self._spread_decoys(lists, status_list.list_id, secrets.randbelow(MOST_DECOYS_A_CHANGE + 1))
         entries = await lists.entries(status_list.list_id)
         compressed = await to_thread(lambda: compress(pack(status_list.bits, status_list.size, entries)))
         iat = int(self._clock.now().timestamp())

@@ -226,7 +226,7 @@ async def test_a_bad_key_proof_is_refused_and_nothing_is_recorded(running: Runni
         told[name] = refusal(await wallet.ask_credential(await wallet.request(proofs={"jwt": [compact]})))
     assert told == dict.fromkeys(proofs, "invalid_proof")
     assert await running.count("issuance") == 0
-    assert await running.count("status_list", allocated=0) == await running.count("status_list")
+    assert await running.count("status_range", first_free=0) == await running.count("status_list")
 
 
 async def test_a_nonce_that_is_not_live_is_told_apart_so_that_the_wallet_fetches_another(running: Running) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from contextlib import AsyncExitStack
 from itertools import pairwise
 
 import pytest
@@ -25,12 +26,12 @@ VALID, INVALID, SUSPENDED = StatusValue
 
 @pytest.fixture
 def statuses(protector: DataProtector, clock: FakeClock) -> StatusService:
-    return StatusService(protector, clock, URL)
+    return StatusService(protector, clock, URL, decoys=0)
 
 
 @pytest.fixture
 def small(protector: DataProtector, clock: FakeClock) -> StatusService:
-    return StatusService(protector, clock, URL, list_size=100)
+    return StatusService(protector, clock, URL, list_size=100, decoys=0)
 
 
 async def allocated(database: Database, statuses: StatusService, count: int) -> tuple[StatusReference, ...]:
@@ -67,14 +68,46 @@ async def test_fifty_tasks_at_once_never_get_the_same_index(database: Database, 
     assert len(set(references)) == 500
 
 
-@pytest.mark.parametrize("database", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True)
-async def test_transactions_that_overlap_take_from_different_lists(database: Database, statuses: StatusService) -> None:
+only_postgresql = pytest.mark.parametrize(
+    "database", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
+)
+
+
+@only_postgresql
+async def test_transactions_that_overlap_take_from_one_list_and_do_not_wait(
+    database: Database, statuses: StatusService
+) -> None:
     await published(database, statuses)
-    # A second taker that waited for the first would wait for ever: both are in this task.
-    async with asyncio.timeout(20), database.transaction() as one, database.transaction() as other:
-        (first,) = await statuses.allocate(one, 1)
-        (second,) = await statuses.allocate(other, 1)
-    assert {first.uri, second.uri} == {f"{URL}/s/1", f"{URL}/s/2"}
+    # A taker that waited for another would wait for ever: all are in this task.
+    async with asyncio.timeout(20), AsyncExitStack() as stack:
+        sessions = [await stack.enter_async_context(database.transaction()) for _ in range(5)]
+        references = [await statuses.allocate(session, 1) for session in sessions]
+    assert len(set(references)) == 5
+    assert {reference.uri for (reference,) in references} == {f"{URL}/s/1"}
+
+
+@only_postgresql
+async def test_a_crowd_that_takes_from_everything_opens_the_next_list(database: Database, small: StatusService) -> None:
+    await published(database, small)  # two lists of one range each
+    async with asyncio.timeout(20), AsyncExitStack() as stack:
+        sessions = [await stack.enter_async_context(database.transaction()) for _ in range(3)]
+        references = [(await small.allocate(session, 1))[0] for session in sessions]
+    assert [reference.uri for reference in references] == [f"{URL}/s/{n}" for n in (1, 2, 3)]
+
+
+@only_postgresql
+async def test_fifty_transactions_that_revoke_and_take_twice_never_wait_for_each_other_in_a_circle(
+    database: Database, small: StatusService
+) -> None:
+    held = [reference for _ in range(6) for reference in await allocated(database, small, 50)]  # three full lists
+
+    async def renew(olds: tuple[StatusReference, ...]) -> tuple[StatusReference, ...]:
+        async with database.transaction() as session:
+            await small.set_status(session, olds, INVALID)
+            return await small.allocate(session, 1) + await small.allocate(session, 2)
+
+    taken = await asyncio.gather(*(renew(tuple(held[n::50])) for n in range(50)))
+    assert len({*held, *(reference for batch in taken for reference in batch)}) == 300 + 150
 
 
 async def test_the_indexes_of_a_batch_say_nothing_of_each_other(database: Database, statuses: StatusService) -> None:
@@ -120,6 +153,24 @@ async def test_indexes_of_a_transaction_that_was_rolled_back_are_free_again(
     async with database.snapshot() as session:
         await small.allocate(session, 99)
     assert {reference.uri for reference in await allocated(database, small, 99)} == {f"{URL}/s/1"}
+
+
+async def test_decoys_are_never_given_out_and_never_come_back(
+    database: Database, protector: DataProtector, clock: FakeClock
+) -> None:
+    statuses = StatusService(protector, clock, URL, list_size=1000, decoys=400)
+    references = await allocated(database, statuses, 600)
+    await published(database, statuses)
+    at_first = set(await shown(database, statuses))
+    assert 64 <= len(at_first) < 192
+    for reference in references[:40]:
+        await changed(database, statuses, (reference,), INVALID)
+        await published(database, statuses)
+    in_the_end = set(await shown(database, statuses))
+    indexes = {reference.idx for reference in references}
+    assert not indexes & at_first
+    assert at_first < in_the_end - indexes, "with the changes of others more came"
+    assert in_the_end & indexes == {reference.idx for reference in references[:40]}
 
 
 @pytest.mark.parametrize("count", [-1, 0, 101])
@@ -348,7 +399,7 @@ async def test_a_moved_platform_still_publishes_its_old_lists_under_their_old_ad
     database: Database, statuses: StatusService, protector: DataProtector, clock: FakeClock
 ) -> None:
     (reference,) = await allocated(database, statuses, 1)
-    moved = StatusService(protector, clock, "https://new.example")
+    moved = StatusService(protector, clock, "https://new.example", decoys=0)
     await changed(database, moved, (reference,), INVALID)
     await published(database, moved)
     async with database.snapshot() as session:
