@@ -3,12 +3,25 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 
 from wallet_api import problems
+from wallet_api.dependencies import limit_address
 from wallet_api.http import RequestContext
-from wallet_api.routes import departments, health, me, oauth, openid4vci, pages, trust, types, well_known
+from wallet_api.routes import (
+    batches,
+    departments,
+    health,
+    licence_lists,
+    me,
+    oauth,
+    openid4vci,
+    pages,
+    trust,
+    types,
+    well_known,
+)
 from wallet_api.settings import Settings
 from wallet_api.wiring import Platform
 from wallet_api.workers import scheduler
@@ -61,9 +74,11 @@ def create_app(settings: Settings, *, platform: Platform | None = None) -> FastA
     app.state.platform = platform
     app.include_router(well_known.router(at))
     served = APIRouter(prefix=at)
-    for module in (pages, openid4vci, oauth, trust, types, departments, me, health):
+    for module in (openid4vci, oauth):  # where strangers may call, and make the store write
+        served.include_router(module.router, dependencies=[Depends(limit_address)])
+    for module in (pages, trust, types, departments, licence_lists, batches, me, health):
         served.include_router(module.router)
     app.include_router(served)
     problems.install(app)
-    app.add_middleware(RequestContext)
+    app.add_middleware(RequestContext, metrics=platform.metrics)
     return app

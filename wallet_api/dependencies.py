@@ -1,11 +1,13 @@
-"""What routes ask for: the platform, and who is calling."""
+"""What routes ask for: the platform, who is calling, and that a creating request is done once."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from wallet_api.oauth import DEPARTMENT_SCOPE, VERIFIER_SCOPE, Access
+from wallet_api.edge import Claim, IdempotencyRefused, LimitExceeded, StoredAnswer, address_block
+from wallet_api.oauth import DEPARTMENT_SCOPE, VERIFIER_SCOPE, Access, AccessRefused
 from wallet_api.wiring import Platform
 
 
@@ -15,16 +17,40 @@ def get_platform(request: Request) -> Platform:
     return platform
 
 
+async def limit_address(request: Request) -> None:
+    """Count a call of somebody who need not say who they are."""
+    await _count(request, "address", address_block(request.client.host if request.client else ""))
+
+
+async def _count(request: Request, policy: str, caller: str) -> None:
+    platform = get_platform(request)
+    try:
+        request.scope["rate_usage"] = await platform.limits.hit(policy, caller)  # `RequestContext` writes it down
+    except LimitExceeded as error:
+        platform.metrics.limited(policy)
+        request.scope["rate_usage"] = error.usage
+        raise
+
+
 def _caller(scope: str | None) -> Callable[[Request], Awaitable[Access]]:
     async def caller(request: Request) -> Access:
         platform = get_platform(request)
-        return await platform.oauth.access(
-            request.headers.getlist("Authorization"),
-            request.headers.getlist("DPoP"),
-            method=request.method,
-            url=platform.settings.url_origin + request.scope["path"],  # `request.url` takes the caller's Host
-            scope=scope,
-        )
+        try:
+            access = await platform.oauth.access(
+                request.headers.getlist("Authorization"),
+                request.headers.getlist("DPoP"),
+                method=request.method,
+                url=platform.settings.url_origin + request.scope["path"],  # `request.url` takes the caller's Host
+                scope=scope,
+            )
+        except AccessRefused:
+            await limit_address(request)  # guessing tokens is a stranger's call
+            raise
+        if access.client_id is not None:
+            await _count(request, "client", access.client_id)
+        elif access.grant is not None:
+            await _count(request, "wallet", access.grant.id)
+        return access
 
     return caller
 
@@ -33,3 +59,46 @@ AppPlatform = Annotated[Platform, Depends(get_platform)]
 Wallet = Annotated[Access, Depends(_caller(None))]
 Department = Annotated[Access, Depends(_caller(DEPARTMENT_SCOPE))]
 Verifier = Annotated[Access, Depends(_caller(VERIFIER_SCOPE))]
+
+
+class Replayed(Exception):
+    """The request was answered before; this is the answer."""
+
+    def __init__(self, answer: StoredAnswer) -> None:
+        self.answer = answer
+        super().__init__("answered before")
+
+
+class Once:
+    """A creating request of a department, done once under its `Idempotency-Key`; without a key every time."""
+
+    def __init__(self, platform: Platform, claim: Claim | None) -> None:
+        self._platform = platform
+        self._claim = claim
+
+    async def keep(self, session: AsyncSession, status: int, body: object) -> None:
+        """Keep the answer in the transaction that does the work."""
+        if self._claim is not None:
+            await self._platform.idempotency.keep(session, self._claim, StoredAnswer(status, body))
+
+
+async def _once(request: Request, platform: AppPlatform, department: Department) -> AsyncIterator[Once]:
+    keys = request.headers.getlist("Idempotency-Key")
+    if not keys:
+        yield Once(platform, None)
+        return
+    if len(keys) > 1:
+        raise IdempotencyRefused(422, "idempotency_key_malformed", "Idempotency-Key is sent once")
+    target = f"{request.method} {request.scope['path']}\n".encode()
+    claim = await platform.idempotency.claim(department.client_id or "", keys[0], target + await request.body())
+    if isinstance(claim, StoredAnswer):
+        platform.metrics.replayed()
+        raise Replayed(claim)
+    try:
+        yield Once(platform, claim)
+    except BaseException:
+        await platform.idempotency.release(claim)  # refused or broken off: nothing was written
+        raise
+
+
+OnceOnly = Annotated[Once, Depends(_once)]

@@ -7,6 +7,8 @@ import time
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from wallet_api.edge import Metrics, Usage
+
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _log = structlog.get_logger()
 
@@ -14,8 +16,9 @@ _log = structlog.get_logger()
 class RequestContext:
     """Plain ASGI middleware: `BaseHTTPMiddleware` costs more than a whole request."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request under an id, given by the caller when it is harmless, else made here."""
@@ -34,11 +37,13 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                usage: Usage | None = scope.get("rate_usage")
                 message["headers"] = [
                     *message["headers"],
                     (b"x-request-id", request_id),
                     (b"x-content-type-options", b"nosniff"),
                     (b"referrer-policy", b"no-referrer"),
+                    *(usage.header_fields if usage else ()),
                 ]
             elif method == "HEAD":
                 message = {**message, "body": b""}
@@ -48,6 +53,7 @@ class RequestContext:
             await self._app(scope, receive, answer)
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")  # the template: paths may hold references
-            took_ms = round((time.perf_counter() - started) * 1000, 1)
-            _log.info("request", method=method, route=route, status=status, took_ms=took_ms)
+            took_s = time.perf_counter() - started
+            self._metrics.request(method, route, status, took_s)
+            _log.info("request", method=method, route=route, status=status, took_ms=round(took_s * 1000, 1))
             structlog.contextvars.unbind_contextvars("request_id")

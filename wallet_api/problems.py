@@ -1,16 +1,19 @@
 """Domain errors as answers: RFC 9457 problems for our own API, the standards' own forms for theirs."""
 
 import re
+from socket import gaierror
 from typing import Any
 
 import structlog
+from asyncpg import PostgresError
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
 from credentials.catalogue import UnknownType
 from credentials.errors import CredentialsError
@@ -19,6 +22,8 @@ from credentials.registry import IntakeConflict, RowError, UnknownBatch, Unknown
 from credentials.status.errors import UnknownStatusList
 from presentation.errors import PresentationError
 from presentation.shows import DeviceKeyUnknown, NotShowable, PassRequestInvalid
+from wallet_api.dependencies import Replayed
+from wallet_api.edge import CursorInvalid, IdempotencyRefused, LimitExceeded
 from wallet_api.oauth import AccessRefused, OAuthError
 
 NO_STORE = {"Cache-Control": "no-store"}
@@ -39,8 +44,11 @@ _STATUS: dict[type[Exception], int] = {
 }
 
 _MEMBER = re.compile(r"\w{1,64}", re.ASCII)
-#: asyncpg refuses a connection with an OSError; SQLAlchemy wraps what comes later.
-DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout, ConnectionError)
+#: A refused connection is an OSError or asyncpg's own error; SQLAlchemy wraps what comes later.
+DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout, ConnectionError, TimeoutError, gaierror)
+#: Classes of SQLSTATE after which the same request may succeed: connection, transaction rolled back for another one,
+#: insufficient resources (too many clients), operator intervention (shutting down, starting up).
+_PASSING = ("08", "40", "53", "57")
 
 _log = structlog.get_logger()
 
@@ -61,6 +69,12 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ClientDisconnect, _broken_off)
+    app.add_exception_handler(Replayed, _replayed)
+    app.add_exception_handler(IdempotencyRefused, _idempotency)
+    app.add_exception_handler(CursorInvalid, _cursor)
+    app.add_exception_handler(LimitExceeded, _limit)
+    for failed in (DBAPIError, PostgresError):
+        app.add_exception_handler(failed, _database_failed)
     for kind in DATABASE_AWAY:
         app.add_exception_handler(kind, _database_away)
     app.add_exception_handler(Exception, _unexpected)
@@ -104,17 +118,62 @@ async def _validation(_request: Request, error: Exception) -> JSONResponse:
     return problem(422, "request_invalid", str(first["msg"]), field=field)
 
 
-async def _http(_request: Request, error: Exception) -> JSONResponse:
+async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     codes = {404: "not_found", 405: "method_not_allowed", 406: "not_acceptable", 413: "body_too_large"}
     answer = problem(error.status_code, codes.get(error.status_code, "request_refused"), str(error.detail))
     answer.headers.update(error.headers or {})
+    if error.status_code == 405:
+        answer.headers["Allow"] = ", ".join(_allowed(request))
     return answer
+
+
+def _allowed(request: Request) -> list[str]:
+    """Every method that the path has (RFC 9110 §10.2.1); the framework names those of the first route alone."""
+
+    def has(method: str) -> bool:
+        asked = {"type": "http", "path": request.scope["path"], "root_path": "", "method": method, "headers": []}
+        return any(route.matches(asked)[0] is Match.FULL for route in request.app.routes)
+
+    return [method for method in ("GET", "POST", "PUT", "PATCH", "DELETE") if has(method)]
 
 
 async def _broken_off(_request: Request, _error: Exception) -> JSONResponse:
     """The sender is gone; the answer reaches the log only."""
     return problem(400, "delivery_broken_off", "the body ended before it was whole; send it again")
+
+
+async def _replayed(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Replayed)
+    return JSONResponse(error.answer.body, error.answer.status, NO_STORE | {"Idempotent-Replayed": "true"})
+
+
+async def _idempotency(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, IdempotencyRefused)
+    answer = problem(error.status, error.code, error.detail)
+    if error.status == 409:
+        answer.headers["Retry-After"] = "1"
+    return answer
+
+
+async def _cursor(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, CursorInvalid)
+    return problem(422, error.code, error.detail, field="cursor")
+
+
+async def _limit(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, LimitExceeded)
+    usage = error.usage
+    answer = problem(429, "rate_limited", f"more than {usage.quota} calls in {usage.window_s} s; wait and go on")
+    answer.headers["Retry-After"] = str(usage.resets_in_s)
+    return answer
+
+
+async def _database_failed(request: Request, error: Exception) -> JSONResponse:
+    """An error that PostgreSQL names: passing, or a defect of ours."""
+    state = getattr(getattr(error, "orig", error), "sqlstate", None) or ""
+    passing = state.startswith(_PASSING) or getattr(error, "connection_invalidated", False)
+    return await (_database_away if passing else _unexpected)(request, error)
 
 
 async def _database_away(_request: Request, error: Exception) -> JSONResponse:

@@ -1,10 +1,12 @@
 """The one place that reads the environment (and `.env`)."""
 
+from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
+from limits import RateLimitItem, parse
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -26,6 +28,10 @@ class Settings(BaseSettings):
         embedded_worker: whether the serving process runs the timers as well; else run `liangzheng worker`.
         remind_every_s: 0 leaves reminding to `liangzheng remind`.
         push_wait_s: how long a push may stay without a receipt before an SMS goes out.
+        rate_limit_client: calls of one registered machine, `6000/minute` in the grammar of `limits`; empty: no limit.
+        rate_limit_wallet: calls under one wallet's grant.
+        rate_limit_address: calls from one address at the endpoints that a stranger may use.
+        metrics_token: bearer token of whoever reads `/metrics`; without it only this machine itself may.
     """
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
@@ -43,6 +49,10 @@ class Settings(BaseSettings):
     embedded_worker: bool = True
     push_wait_s: int = Field(default=600, ge=0)
     remind_every_s: int = Field(default=60, ge=0)
+    rate_limit_client: str = "60000/minute"  # a whole city's history row by row; batches count as one
+    rate_limit_wallet: str = "600/minute"  # a week of passes and a credential of each kind is some thirty calls
+    rate_limit_address: str = "6000/minute"  # many households share one address of a mobile carrier
+    metrics_token: SecretStr | None = None
 
     @field_validator("public_url")
     @classmethod
@@ -53,6 +63,13 @@ class Settings(BaseSettings):
         if url.scheme == "http" and not _is_loopback(url.hostname):
             raise ValueError("PUBLIC_URL must be https:// except on this machine itself")
         return url.geturl()
+
+    @field_validator("rate_limit_client", "rate_limit_wallet", "rate_limit_address")
+    @classmethod
+    def _known_limit(cls, value: str) -> str:
+        if value.strip():
+            parse(value)  # ValueError: not in the grammar
+        return value.strip()
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -70,6 +87,12 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """The database's URL, by default a SQLite file in the data directory."""
         return self.database_url or f"sqlite:///{self.data_dir / 'liangzheng.db'}"
+
+    @property
+    def rate_policies(self) -> Mapping[str, RateLimitItem]:
+        """The limits that hold, by the name that `RateLimit-Policy` says."""
+        texts = {"client": self.rate_limit_client, "wallet": self.rate_limit_wallet, "address": self.rate_limit_address}
+        return {name: parse(text) for name, text in texts.items() if text}
 
     @property
     def url_path(self) -> str:

@@ -24,6 +24,7 @@ from presentation.shows import Shows
 from wallet_api.clock import SystemClock
 from wallet_api.database import Database
 from wallet_api.deployment_secrets import Secrets
+from wallet_api.edge import Cursors, IdempotentRequests, Metrics, RateLimits
 from wallet_api.key_ring import LiveKeyRing
 from wallet_api.oauth import AuthorizationServer, OneTimeValues
 from wallet_api.reminding import RENEWED_AT, HolderContacts, PackRules, StoredChanges
@@ -54,6 +55,10 @@ class Platform:
     inbox: Inbox
     outbox: Outbox
     reminders: ReminderService
+    idempotency: IdempotentRequests
+    cursors: Cursors
+    limits: RateLimits
+    metrics: Metrics
 
     @classmethod
     def of(
@@ -121,6 +126,10 @@ class Platform:
             inbox=inbox,
             outbox=outbox,
             reminders=ReminderService(clock, StoredChanges(registry), PackRules(catalogue), outbox, RENEWED_AT),
+            idempotency=IdempotentRequests(database, secrets.protector, clock),
+            cursors=Cursors(secrets.protector),
+            limits=RateLimits(database, secrets.protector, clock, settings.rate_policies),
+            metrics=Metrics(database),
         )
 
     async def start(self) -> None:

@@ -6,6 +6,7 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
+from wallet_api.edge import repository as edge
 from wallet_api.oauth import repository as oauth
 from wallet_api.wiring import Platform
 
@@ -36,11 +37,12 @@ def scheduler(platform: Platform) -> AsyncIOScheduler:
 
 
 async def prune(platform: Platform) -> None:
-    """Forget tokens and one-time values that are over."""
+    """Forget tokens, one-time values, idempotency keys and rate windows that are over."""
     now = platform.clock.now()
     async with platform.database.transaction() as session:
         await platform.one_time.prune(session, now)
         await oauth.prune_tokens(session, now)
+        await edge.prune(session, now)
 
 
 def _logged(name: str, tick: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:

@@ -21,6 +21,7 @@ from credentials.registry.planning import ID_FORM, ChunkPlan, Planner, new_id
 from credentials.registry.ports import Clock, Protector, StateFollower, UnitOfWork
 
 CHUNK_ROWS = 500  # one transaction: long enough to spread its cost, short enough to repeat and to let others write
+MAX_REJECTIONS = 1000  # named in one report: some 150 kB; the pages after it name the others
 ATTEMPTS = 5  # of a chunk that met another writer on the same records
 
 
@@ -99,17 +100,34 @@ class Intake:
                 continue
         raise IntakeConflict("other writers kept changing the same records; send the rows again")
 
-    async def report(self, session: AsyncSession, batch_id: str, system: str | None = None) -> BatchReport:
+    async def report(
+        self,
+        session: AsyncSession,
+        batch_id: str,
+        system: str | None = None,
+        *,
+        after_line: int = 0,
+        limit: int = MAX_REJECTIONS,
+    ) -> BatchReport:
         """What became of a batch, readable at any later time.
+
+        Args:
+            after_line, limit: which refused lines to name; the counts tell of all.
 
         Raises:
             UnknownBatch: it is not there, or not of `system`.
         """
         well_formed = ID_FORM.fullmatch(batch_id)
-        report = await repository.batch_report(session, batch_id, system) if well_formed else None
+        report = await repository.batch_report(session, batch_id, system, after_line, limit) if well_formed else None
         if report is None:
             raise UnknownBatch("there is no such batch")
         return report
+
+    async def batches(
+        self, session: AsyncSession, system: str, before: str | None, limit: int
+    ) -> Sequence[BatchReport]:
+        """The batches of a system without their rejections, the newest first: those before an id."""
+        return await repository.batches_page(session, system, before, limit)
 
     async def _take(
         self, session: AsyncSession, source: IntakeSource, batch_id: str, lines: Sequence[tuple[int, bytes]]

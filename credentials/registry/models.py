@@ -149,6 +149,58 @@ class LicenceEvent:
 
 
 @dataclass(frozen=True)
+class LicenceSummary:
+    """A licence in a list: what it is and when it last changed, without number, holders and items."""
+
+    id: str
+    identifier: str
+    type_code: str
+    type_version: int
+    version: int
+    authority_code: str
+    state: CertState
+    issued_on: date
+    valid_from: date
+    valid_until: date | None
+    source_system: str
+    source_record_id: str
+    source_version: int
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class LicenceFilter:
+    """Which licences a list has; None leaves a member open.
+
+    Attributes:
+        changed_since: those that were issued or moved at this instant or later.
+    """
+
+    authority_codes: frozenset[str]
+    type_code: str | None = None
+    state: CertState | None = None
+    changed_since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """One line of a licence's history as its department reads it.
+
+    Attributes:
+        reason: what the department wrote, opened; None where it wrote nothing.
+    """
+
+    sequence: int
+    operate_type: OperateType
+    state: CertState
+    reason: str | None
+    source_system: str
+    source_version: int
+    batch_id: str
+    occurred_at: datetime
+
+
+@dataclass(frozen=True)
 class Rejection:
     """Why one line of a batch was refused. `line` counts from 1; the detail has no personal data."""
 

@@ -4,12 +4,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Table, and_, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Row, Table, and_, func, insert, or_, select, text, tuple_, union_all, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
-from credentials.registry.models import BatchReport, CertState, CurrentLicence, LicenceEvent, OperateType, Rejection
+from credentials.registry.models import (
+    BatchReport,
+    CertState,
+    CurrentLicence,
+    LicenceEvent,
+    LicenceFilter,
+    OperateType,
+    Rejection,
+)
 from credentials.registry.tables import (
     EventCursorRow,
     HolderRow,
@@ -199,6 +207,51 @@ async def successor_id(session: AsyncSession, licence_id: str) -> str | None:
     return found.scalar_one_or_none()
 
 
+async def licences_page(
+    session: AsyncSession, wanted: LicenceFilter, after: tuple[datetime, str] | None, limit: int
+) -> list[Row[Any]]:
+    """Licences by (updated_at, id), those after a place. Each authority's own index range is read in order and cut
+    at the limit: one condition over several authorities would sort all that they ever issued."""
+    if not wanted.authority_codes:
+        return []
+    narrowed = []
+    if wanted.type_code is not None:
+        narrowed.append(LICENCE.c.type_code == wanted.type_code)
+    if wanted.state is not None:
+        narrowed.append(LICENCE.c.state == wanted.state.value)
+    if wanted.changed_since is not None:
+        narrowed.append(LICENCE.c.updated_at >= wanted.changed_since)
+    if after is not None:
+        narrowed.append(tuple_(LICENCE.c.updated_at, LICENCE.c.id) > after)
+    ranges = [
+        select(
+            select(LICENCE)
+            .where(LICENCE.c.authority_code == code, *narrowed)
+            .order_by(LICENCE.c.updated_at, LICENCE.c.id)
+            .limit(limit)
+            .subquery()
+        )
+        for code in sorted(wanted.authority_codes)
+    ]
+    merged = union_all(*ranges).subquery()
+    return list(await session.execute(select(merged).order_by(merged.c.updated_at, merged.c.id).limit(limit)))
+
+
+async def history_page(session: AsyncSession, licence_id: str, after: int, limit: int) -> list[Row[Any]]:
+    """The events of one licence, oldest first, those after a sequence number."""
+    statement = select(EVENT).where(EVENT.c.licence_id == licence_id, EVENT.c.sequence > after)
+    return list(await session.execute(statement.order_by(EVENT.c.sequence).limit(limit)))
+
+
+async def batches_page(session: AsyncSession, system: str, before: str | None, limit: int) -> list[BatchReport]:
+    """A system's batches without their rejections, the newest first, those before an id."""
+    statement = select(BATCH).where(BATCH.c.source_system == system)
+    if before is not None:
+        statement = statement.where(BATCH.c.id < before)
+    found = await session.execute(statement.order_by(BATCH.c.id.desc()).limit(limit))
+    return [BatchReport(**batch._mapping) for batch in found]
+
+
 async def holders_of(session: AsyncSession, licence_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Licence id → holder ids in the order that the licence names them."""
     found = await session.execute(
@@ -256,8 +309,10 @@ async def finish_batch(session: AsyncSession, batch_id: str, now: datetime) -> N
     await session.execute(update(BATCH).where(BATCH.c.id == batch_id).values(finished_at=now))
 
 
-async def batch_report(session: AsyncSession, batch_id: str, system: str | None) -> BatchReport | None:
-    """A batch with its first 1000 rejections; None when it is not there, or not of this system."""
+async def batch_report(
+    session: AsyncSession, batch_id: str, system: str | None, after_line: int, limit: int
+) -> BatchReport | None:
+    """A batch with some of its rejections; None when it is not there, or not of this system."""
     statement = select(BATCH).where(BATCH.c.id == batch_id)
     if system is not None:
         statement = statement.where(BATCH.c.source_system == system)
@@ -265,7 +320,10 @@ async def batch_report(session: AsyncSession, batch_id: str, system: str | None)
     if batch is None:
         return None
     refused = await session.execute(
-        select(REJECTION).where(REJECTION.c.batch_id == batch_id).order_by(REJECTION.c.line).limit(1000)
+        select(REJECTION)
+        .where(REJECTION.c.batch_id == batch_id, REJECTION.c.line > after_line)
+        .order_by(REJECTION.c.line)
+        .limit(limit)
     )
     return BatchReport(
         id=batch.id,

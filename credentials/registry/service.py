@@ -1,7 +1,7 @@
 """Reading the store: licences with their personal data opened, holders, and the feed of what changed."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import Any
 
@@ -12,8 +12,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from credentials.registry import repository
 from credentials.registry.errors import RowError, UnknownHolder, UnknownLicence
 from credentials.registry.formats.gbt36903 import holder_code
-from credentials.registry.models import SHANGHAI, CertState, HolderEntry, Licence, LicenceEvent
+from credentials.registry.models import (
+    SHANGHAI,
+    CertState,
+    HistoryEntry,
+    HolderEntry,
+    Licence,
+    LicenceEvent,
+    LicenceFilter,
+    LicenceSummary,
+    OperateType,
+)
 from credentials.registry.ports import Clock, Protector
+
+_SUMMARY = [member.name for member in fields(LicenceSummary) if member.name != "state"]
 
 
 @dataclass(frozen=True)
@@ -111,6 +123,40 @@ class Registry:
             session, type_code=type_code, last_day_from=last_day_from, last_day_until=last_day_until, limit=limit
         )
         return await self._licences(session, ids)
+
+    async def list_licences(
+        self, session: AsyncSession, wanted: LicenceFilter, after: tuple[datetime, str] | None, limit: int
+    ) -> Sequence[LicenceSummary]:
+        """Licences of some authorities, the one that changed longest ago first.
+
+        Args:
+            after: (updated_at, id) of the last one of the page before.
+        """
+        rows = await repository.licences_page(session, wanted, after, limit)
+        return [
+            LicenceSummary(**{name: getattr(row, name) for name in _SUMMARY}, state=CertState(row.state))
+            for row in rows
+        ]
+
+    async def history(self, session: AsyncSession, licence_id: str, after: int, limit: int) -> Sequence[HistoryEntry]:
+        """The history of one licence, oldest first, with reasons opened: those after a sequence number."""
+        return [
+            HistoryEntry(
+                sequence=row.sequence,
+                operate_type=OperateType(row.operate_type),
+                state=CertState(row.state),
+                reason=self._reason(row),
+                source_system=row.source_system,
+                source_version=row.source_version,
+                batch_id=row.batch_id,
+                occurred_at=row.occurred_at,
+            )
+            for row in await repository.history_page(session, licence_id, after, limit)
+        ]
+
+    def _reason(self, row: Row[Any]) -> str | None:
+        place = f"licence_event.reason:{row.licence_id}:{row.sequence}"
+        return self._protector.open(row.reason_sealed, place).decode() if row.reason_sealed else None
 
     async def holder(self, session: AsyncSession, holder_id: str) -> Holder:
         """One holder.

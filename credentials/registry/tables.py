@@ -44,7 +44,10 @@ class LicenceRow(SQLModel, table=True):
     """One version of a licence (电子证照). The number, holders and data items are sealed together."""
 
     __tablename__ = "licence"
-    __table_args__ = (UniqueConstraint("source_system", "source_record_id", "version", name="uq_licence_source"),)
+    __table_args__ = (
+        UniqueConstraint("source_system", "source_record_id", "version", name="uq_licence_source"),
+        Index("ix_licence_authority", "authority_code", "updated_at", "id"),
+    )
 
     id: str = Field(primary_key=True, max_length=32)
     identifier: str = Field(max_length=128, unique=True)
@@ -129,6 +132,7 @@ class IntakeBatchRow(SQLModel, table=True):
     """A department's delivery and its counts, kept in step with the rows they count."""
 
     __tablename__ = "intake_batch"
+    __table_args__ = (Index("ix_intake_batch_source", "source_system", "id"),)
 
     id: str = Field(primary_key=True, max_length=32)
     source_system: str = Field(max_length=64)

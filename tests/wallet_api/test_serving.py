@@ -164,13 +164,21 @@ async def test_head_is_get_without_the_body(running: Running) -> None:
 
 
 async def test_a_wrong_method_is_405_and_names_the_right_one(running: Running) -> None:
-    posts = ["/oauth/token", "/openid4vci/nonce", "/openid4vci/credential", "/api/v1/me/passes", "/api/v1/licences"]
+    posts = [
+        "/oauth/token",
+        "/openid4vci/nonce",
+        "/openid4vci/credential",
+        "/api/v1/me/passes",
+        "/api/v1/licences/face",
+    ]
     for path in posts:
         for method in ("GET", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "X"):
             answer = await running.http.request(method, f"/city{path}")
             assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
             assert answer.headers["content-type"] == "application/problem+json"
     assert (await running.http.post("/city/s/1")).status_code == 405
+    both = await running.http.request("PUT", "/city/api/v1/licences")
+    assert (both.status_code, both.headers["allow"]) == (405, "GET, POST")
 
 
 async def test_an_unknown_path_is_404_in_our_own_form(running: Running) -> None:

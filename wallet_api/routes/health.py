@@ -1,5 +1,6 @@
 """Liveness and readiness for whoever runs the platform."""
 
+from asyncpg import PostgresError
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,7 +26,7 @@ async def ready(platform: AppPlatform) -> JSONResponse:
         await platform.database.ping()
         async with platform.database.snapshot() as session:
             await platform.trust_list.current(session)
-    except (SQLAlchemyError, OSError):
+    except (SQLAlchemyError, PostgresError, OSError):
         parts["database"] = parts["trust_list"] = "unavailable"
     except CredentialsError:
         parts["trust_list"] = "not published yet"
