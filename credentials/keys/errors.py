@@ -67,3 +67,9 @@ class CertificatePathInvalid(KeysError):
     """A certificate chain that does not lead to an anchor by the rules; the detail says which rule is broken."""
 
     code = "certificate_path_invalid"
+
+
+class SignatureInvalid(KeysError):
+    """A signature that is not of this key over this message."""
+
+    code = "signature_invalid"

@@ -1,17 +1,14 @@
 """Signers over keys in memory."""
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey, EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from credentials.keys.errors import KeyCertificateMismatch
+from credentials.keys.errors import KeyCertificateMismatch, SignatureInvalid
 from credentials.keys.formats import x509 as certificates
+from credentials.keys.formats.es256 import sign_es256, verify_es256
 from credentials.keys.ports import Signer
 
-COORDINATE_BYTES = 32
 _PROOF = b"liangzheng: does this key belong to its certificate?"
 
 
@@ -34,8 +31,7 @@ class MemorySigner:
 
     def sign(self, message: bytes) -> bytes:
         """ES256 over the message: 64 bytes, r and s big-endian."""
-        r, s = decode_dss_signature(self._private_key.sign(message, ECDSA(SHA256())))
-        return r.to_bytes(COORDINATE_BYTES, "big") + s.to_bytes(COORDINATE_BYTES, "big")
+        return sign_es256(self._private_key, message)
 
 
 def prove(signer: Signer) -> None:
@@ -44,11 +40,9 @@ def prove(signer: Signer) -> None:
     Raises:
         KeyCertificateMismatch: the signature does not verify; the detail names the kid.
     """
-    signature = signer.sign(_PROOF)
-    r, s = (int.from_bytes(half, "big") for half in (signature[:COORDINATE_BYTES], signature[COORDINATE_BYTES:]))
     try:
-        signer.public_key.verify(encode_dss_signature(r, s), _PROOF, ECDSA(SHA256()))
-    except InvalidSignature as error:
+        verify_es256(signer.public_key, _PROOF, signer.sign(_PROOF))
+    except SignatureInvalid as error:
         raise KeyCertificateMismatch(
             f"the private key of {signer.kid.hex()} is not the one its certificate speaks of: restore its key file"
         ) from error

@@ -130,8 +130,12 @@ def test_the_table_names_every_bench_and_why_one_was_skipped(suite: Suite, timer
     assert "no server" in printed.getvalue()
 
 
+def needs_server(name: str) -> bool:
+    return "postgresql" in name or name.startswith("status_")
+
+
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.postgresql if "postgresql" in name else ()) for name in SUITE.names()]
+    "name", [pytest.param(name, marks=pytest.mark.postgresql if needs_server(name) else ()) for name in SUITE.names()]
 )
 def test_every_bench_runs(name: str) -> None:
     (*_, bench) = SUITE.chosen([name])
@@ -148,6 +152,9 @@ def test_every_bench_runs(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "signatures"),
     [
+        ("credential_sign", {"es256_sign": 1}),
+        ("credential_sign_openvc", {"es256_sign": 1}),
+        ("credential_sign_sd_jwt", {"es256_sign": 1}),
         ("sd_jwt_vc_issue", {"es256_sign": 1, "es256_verify": 1}),
         ("live_code_check_cold", {"es256_verify": 2}),
         ("live_code_check_seen", {"es256_verify": 1}),

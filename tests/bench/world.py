@@ -4,6 +4,7 @@ from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from credentials.issuance.formats.sd_jwt_vc import PreparedCredential
 from credentials.keys.formats.jwk import PublicJwk
@@ -51,6 +52,19 @@ def ten_claims(issuer: Issuer) -> PreparedCredential:
         plain={},
         concealed=TEN_CLAIMS,
     )
+
+
+def visible_claims(issuer: Issuer) -> dict[Any, object]:
+    """The claims of the same credential that are never concealed."""
+    return {
+        "iss": HOST,
+        "vct": VCT,
+        "iat": NOW_S - HOUR_S,
+        "nbf": NOW_S - HOUR_S,
+        "exp": NOW_S + 24 * HOUR_S,
+        "cnf": {"jwk": PublicJwk.from_key(issuer.holder.public_key()).to_object()},
+        "status": {"status_list": {"idx": STATUS_IDX, "uri": STATUS_URI}},
+    }
 
 
 def minimal_pass(issuer: Issuer, signer: MemorySigner) -> bytes:

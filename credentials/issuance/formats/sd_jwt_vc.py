@@ -4,22 +4,26 @@ Compact form, ES256, sha-256, `x5c` without the anchor. Every claim that is not 
 disclosable on its own, nested objects and arrays included; every disclosure has a salt of its own.
 """
 
-import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+from typing import NamedTuple
 
 import orjson
 
 from credentials.issuance.errors import SelfCheckFailed
 from credentials.keys import Signer
+from credentials.keys.errors import SignatureInvalid
+from credentials.keys.formats.es256 import verify_es256
 from credentials.keys.formats.jwk import PublicJwk
-from credentials.keys.formats.jws import b64u_encode, sign_compact, x5c
-from credentials.keys.formats.signed_jwt import JwtMalformed, JwtSignatureInvalid, SignedJwt
+from credentials.keys.formats.jws import b64u_bytes, b64u_encode, b64u_joined, x5c_header
 from credentials.status import StatusReference
 
 TYP = "dc+sd-jwt"
-SALT_BYTES = 16  # RFC 9901 §9.3 recommends 128 bits
+SALT_BYTES = 18  # RFC 9901 §9.3 recommends 128 bits; a multiple of three, which base64url encodes without a rest
+SALT_CHARS = SALT_BYTES * 4 // 3
+_STRUCTURED = (dict, list, tuple)  # what JSON nests
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,42 @@ class PreparedCredential:
     concealed: Mapping[str, object]
 
 
+class UnsignedCredential(NamedTuple):
+    """A credential as bytes, but for its signature.
+
+    Attributes:
+        signing_input: header and payload of the issuer-signed JWT.
+        disclosures: with a `~` before each and one at the end.
+    """
+
+    signing_input: bytes
+    disclosures: bytes
+
+    def signed(self, signature: bytes) -> str:
+        """`<issuer JWT>~<disclosure>~…~`."""
+        return b"".join((self.signing_input, b".", b64u_bytes(signature), self.disclosures)).decode("ascii")
+
+
 def sign_credential(credential: PreparedCredential, signer: Signer) -> str:
     """Sign once, check what was signed, and give `<issuer JWT>~<disclosure>~…~`.
 
     Raises:
         SelfCheckFailed: the signature does not verify under the signer's certificate; nothing is released.
+    """
+    unsigned = encode_credential(credential, signer.x5c_der)
+    signature = signer.sign(unsigned.signing_input)
+    try:
+        verify_es256(signer.public_key, unsigned.signing_input, signature)
+    except SignatureInvalid as error:
+        raise SelfCheckFailed("the signing key does not match its certificate") from error
+    return unsigned.signed(signature)
+
+
+def encode_credential(credential: PreparedCredential, x5c_der: tuple[bytes, ...]) -> UnsignedCredential:
+    """Conceal the claims under fresh salts, and encode all that the signature goes over.
+
+    Args:
+        x5c_der: the chain of the key that will sign, leaf first, without the anchor.
     """
     digests, disclosures = _conceal(credential.concealed)
     payload: dict[str, object] = {
@@ -62,50 +97,45 @@ def sign_credential(credential: PreparedCredential, signer: Signer) -> str:
     }
     if digests:
         payload |= {"_sd": digests, "_sd_alg": "sha-256"}
-    jwt = sign_compact({"typ": TYP, "x5c": x5c(signer)}, orjson.dumps(payload), signer)
-    try:
-        SignedJwt.from_compact(jwt, typ=TYP).verified(signer.public_key)
-    except (JwtMalformed, JwtSignatureInvalid) as error:
-        raise SelfCheckFailed("the signing key does not match its certificate") from error
-    return "~".join([jwt, *disclosures, ""])
+    signing_input = b"%b.%b" % (x5c_header(TYP, x5c_der), b64u_bytes(orjson.dumps(payload)))
+    return UnsignedCredential(signing_input, b"~".join([b"", *disclosures, b""]))
 
 
-def _conceal(claims: Mapping[str, object]) -> tuple[list[str], list[str]]:
+def _conceal(claims: Mapping[str, object]) -> tuple[list[str], list[bytes]]:
     """Digests (sorted, so that they tell nothing of the order) and disclosures, parents before their children."""
-    digests: list[str] = []
-    disclosures: list[str] = []
-    for name, value in claims.items():
-        shown, inner = _conceal_within(value)
-        text = _disclosure([_salt(), name, shown])
-        digests.append(_digest(text))
-        disclosures += [text, *inner]
-    return sorted(digests), disclosures
+    inner: list[bytes] = []
+    digests, disclosures = _disclose(
+        [
+            (name, _conceal_within(value, inner) if isinstance(value, _STRUCTURED) else value)
+            for name, value in claims.items()
+        ]
+    )
+    return sorted(digests), disclosures + inner
 
 
-def _conceal_within(value: object) -> tuple[object, list[str]]:
-    """A claim's value with its members or elements concealed in turn."""
-    if isinstance(value, Mapping):
+def _conceal_within(value: object, inner: list[bytes]) -> object:
+    """A claim's value with its members or elements concealed in turn, their disclosures added to `inner`."""
+    if isinstance(value, dict):
         digests, disclosures = _conceal(value)
-        return {"_sd": digests}, disclosures
+        inner += disclosures
+        return {"_sd": digests}
     if isinstance(value, list | tuple):
-        places: list[object] = []
-        disclosures = []
-        for element in value:
-            shown, inner = _conceal_within(element)
-            text = _disclosure([_salt(), shown])
-            places.append({"...": _digest(text)})
-            disclosures += [text, *inner]
-        return places, disclosures
-    return value, []
+        deeper: list[bytes] = []
+        digests, disclosures = _disclose([(_conceal_within(element, deeper),) for element in value])
+        inner += disclosures + deeper
+        return [{"...": digest} for digest in digests]
+    return value
 
 
-def _salt() -> str:
-    return secrets.token_urlsafe(SALT_BYTES)
+def _disclose(contents: Sequence[tuple[object, ...]]) -> tuple[list[str], list[bytes]]:
+    """Digest and disclosure of each name and value, or of each element, of one level (RFC 9901 §4.2).
 
-
-def _disclosure(parts: list[object]) -> str:
-    return b64u_encode(orjson.dumps(parts))
-
-
-def _digest(disclosure: str) -> str:
-    return b64u_encode(hashlib.sha256(disclosure.encode()).digest())
+    All salts of a level are drawn at once, and what is encoded is encoded together: this is the hot path.
+    """
+    if not contents:
+        return [], []
+    random = b64u_encode(secrets.token_bytes(SALT_BYTES * len(contents)))
+    salts = [random[at : at + SALT_CHARS] for at in range(0, len(random), SALT_CHARS)]
+    disclosures = b64u_joined([orjson.dumps((salt, *content)) for salt, content in zip(salts, contents, strict=True)])
+    texts = disclosures.split(b"~")
+    return b64u_joined([sha256(text).digest() for text in texts]).decode("ascii").split("~"), texts
