@@ -224,9 +224,10 @@ class DataItem:
     def _check_listed(self, value: object) -> str:
         if not isinstance(value, str):
             raise self._wrong_type("a string")
-        if all(value != listed.value for listed in self.values):
-            raise ItemError(self.name, "item_not_allowed", "is not one of the type's values")
-        return value
+        for listed in self.values:
+            if listed.value == value:
+                return value
+        raise ItemError(self.name, "item_not_allowed", "is not one of the type's values")
 
     def _check_date(self, value: object) -> str:
         if not isinstance(value, str):

@@ -44,3 +44,7 @@ class IntakeConflict(CredentialsError):
     """Another writer kept taking the same records; nothing of this chunk was written."""
 
     code = "intake_conflict"
+
+
+class Overtaken(Exception):
+    """Another writer moved what a transaction was about to move; look again and repeat it. Never leaves the package."""

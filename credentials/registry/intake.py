@@ -5,24 +5,26 @@ together or not at all, so a process killed in the middle has taken whole chunks
 changes nothing.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from credentials.catalogue import Catalogue
 from credentials.registry import repository
-from credentials.registry.errors import IntakeConflict, RowError, UnknownBatch
+from credentials.registry.errors import IntakeConflict, Overtaken, RowError, UnknownBatch
 from credentials.registry.formats.gbt36903 import row_from_line
 from credentials.registry.formats.ndjson import LineSplitter
 from credentials.registry.models import BatchReport, IntakeRow, IntakeSource, Rejection
 from credentials.registry.planning import ID_FORM, ChunkPlan, Planner, new_id
 from credentials.registry.ports import Clock, Protector, StateFollower, UnitOfWork
 
-CHUNK_ROWS = 500  # one transaction: long enough to spread its cost, short enough to repeat and to let others write
+CHUNK_ROWS = 2000  # one transaction: long enough to spread its cost, short enough to repeat and to let others write
+CHUNK_BYTES = 4_000_000  # three chunks are held at a time: one being read, one planned, one written
+ROWS_AT_A_STRETCH = 50  # then the loop serves others, the database above all: about 5 ms
+ATTEMPTS = 10  # of a chunk that met other writers on the same records; each time one of them has got further
 MAX_REJECTIONS = 1000  # named in one report: some 150 kB; the pages after it name the others
-ATTEMPTS = 5  # of a chunk that met another writer on the same records
 
 
 class Intake:
@@ -70,34 +72,49 @@ class Intake:
         self, uow: UnitOfWork, source: IntakeSource, rows: AsyncIterable[bytes], progress: Callable[[int], None]
     ) -> BatchReport:
         async with uow.transaction() as session:
-            batch_id = await self.open_batch(session, source)
-        async with aclosing(_chunks(rows)) as chunks:
-            async for chunk in chunks:
-                await self.take_chunk(uow, source, batch_id, chunk)
-                progress(len(chunk))
+            batch_id = new_id(self._clock.now())
+            await repository.insert_batch(session, batch_id, source.system, self._clock.now())
+        last = before_last = _Chunk([])
+        try:
+            async with aclosing(_chunks(rows)) as chunks:
+                async for chunk in chunks:
+                    await before_last.written()
+                    if not chunk.records.isdisjoint(last.records):
+                        await last.written()
+                    chunk.task = asyncio.create_task(self._take_chunk(uow, source, batch_id, chunk, last, progress))
+                    before_last, last = last, chunk
+        finally:
+            await last.written()
         async with uow.transaction() as session:
             await repository.finish_batch(session, batch_id, self._clock.now())
             return await self.report(session, batch_id)
 
-    async def open_batch(self, session: AsyncSession, source: IntakeSource) -> str:
-        """Start a batch; its id is what the report is read by."""
-        batch_id = new_id(self._clock.now())
-        await repository.insert_batch(session, batch_id, source.system, self._clock.now())
-        return batch_id
-
-    async def take_chunk(
-        self, uow: UnitOfWork, source: IntakeSource, batch_id: str, lines: Sequence[tuple[int, bytes]]
+    async def _take_chunk(
+        self,
+        uow: UnitOfWork,
+        source: IntakeSource,
+        batch_id: str,
+        chunk: "_Chunk",
+        before: "_Chunk",
+        progress: Callable[[int], None],
     ) -> None:
-        """Take (line number, row) pairs in one transaction, again from the start when another writer was faster."""
+        """Plan a chunk while the one before it is written, then write it in one transaction.
+
+        Planned on what was seen without a lock, it may find itself overtaken by another writer. Then it is planned and
+        written again under locks.
+        """
+        async with uow.snapshot() as session:
+            plan: ChunkPlan | None = await self._plan(session, source, batch_id, chunk)
+        await before.written()
         for _ in range(ATTEMPTS):
             try:
-                async with uow.transaction() as session:
-                    return await self._take(session, source, batch_id, lines)
-            except DBAPIError as error:
-                if not _another_writer(error):
-                    raise
-            except _Overtaken:
-                continue
+                with repository.told_of_other_writers():
+                    async with uow.transaction() as session:
+                        plan = plan or await self._plan(session, source, batch_id, chunk, lock=True)
+                        await self._write(session, plan)
+                return progress(len(chunk.rows))
+            except Overtaken:
+                plan = None
         raise IntakeConflict("other writers kept changing the same records; send the rows again")
 
     async def report(
@@ -129,41 +146,43 @@ class Intake:
         """The batches of a system without their rejections, the newest first: those before an id."""
         return await repository.batches_page(session, system, before, limit)
 
-    async def _take(
-        self, session: AsyncSession, source: IntakeSource, batch_id: str, lines: Sequence[tuple[int, bytes]]
-    ) -> None:
-        rows = [(number, _parsed(line)) for number, line in lines]
-        good = [row for _, row in rows if isinstance(row, IntakeRow)]
-        records = {row.source_record_id for row in good}
+    async def _plan(
+        self, session: AsyncSession, source: IntakeSource, batch_id: str, chunk: "_Chunk", *, lock: bool = False
+    ) -> ChunkPlan:
+        good = [row for _, row in chunk.rows if isinstance(row, IntakeRow)]
         identifiers = [row.content.identifier for row in good if row.content and row.content.identifier]
-        chunk = ChunkPlan(
+        plan = ChunkPlan(
             now=self._clock.now(),
             batch_id=batch_id,
             source=source,
             # In this order: a row that another writer commits in between is then known, and not taken for a clash.
-            current=await repository.lock_current(session, source.system, records),
+            current=await repository.current_licences(session, source.system, chunk.records, lock=lock),
             taken=await repository.taken_identifiers(session, identifiers),
-            known=await repository.known_versions(session, source.system, records),
+            known=await repository.known_versions(session, source.system, chunk.records),
         )
-        chunk.stored_states = {held.id: held.state for held in chunk.current.values()}
-        for number, row in rows:
+        plan.stored_counts = {held.id: held.event_count for held in plan.current.values()}
+        for at, (number, row) in enumerate(chunk.rows):
+            if at % ROWS_AT_A_STRETCH == 0:
+                await asyncio.sleep(0)
             try:
                 if isinstance(row, RowError):
                     raise row
-                chunk.counts["accepted" if self._planner.plan(chunk, row) else "unchanged"] += 1
+                plan.counts["accepted" if self._planner.plan(plan, row) else "unchanged"] += 1
             except RowError as error:
-                chunk.rejections.append(Rejection(number, error.code, error.field, error.detail))
-                chunk.counts["rejected"] += 1
-        await self._write(session, chunk)
+                plan.rejections.append(Rejection(number, error.code, error.field, error.detail))
+                plan.counts["rejected"] += 1
+        return plan
 
     async def _write(self, session: AsyncSession, chunk: ChunkPlan) -> None:
         for licence in sorted(chunk.moved.values(), key=lambda moved: moved.id):
-            was = chunk.stored_states[licence.id]
-            if not await repository.update_licence(session, licence, was=was, updated_at=chunk.now):
-                raise _Overtaken
+            seen = chunk.stored_counts[licence.id]
+            if not await repository.update_licence(session, licence, event_count=seen, updated_at=chunk.now):
+                raise Overtaken
         if chunk.fresh:
-            holder_ids = await repository.save_holders(session, list(chunk.holders.values()))
-            await repository.insert_rows(session, repository.LICENCE, list(chunk.fresh.values()))
+            holder_ids = await repository.save_holders(session, chunk.holders.values())
+            # In one order for all writers, so that they wait for each other in turn.
+            fresh = sorted(chunk.fresh.values(), key=lambda licence: (licence["source_record_id"], licence["version"]))
+            await repository.insert_rows(session, repository.LICENCE, fresh)
             links = [
                 {"licence_id": licence_id, "holder_id": holder_ids[index], "position": position}
                 for licence_id, index, position in chunk.licence_holders
@@ -174,7 +193,7 @@ class Intake:
                 for licence_id, index, position in chunk.licence_representatives
             ]
             await repository.insert_rows(session, repository.LICENCE_REPRESENTATIVE, links)
-        await repository.insert_rows(session, repository.EVENT, chunk.events)
+        await repository.insert_events(session, chunk.events)
         for follower in self._followers if chunk.changes else ():
             await follower.follow(session, chunk.changes)
         refused = [
@@ -185,8 +204,36 @@ class Intake:
         await repository.add_to_batch(session, chunk.batch_id, chunk.counts)
 
 
-class _Overtaken(Exception):
-    """Another writer moved a licence of this chunk; take the chunk again."""
+class _Chunk:
+    """Numbered rows that are one transaction."""
+
+    def __init__(self, rows: Sequence[tuple[int, IntakeRow | RowError]]) -> None:
+        self.rows = rows
+        self.records = {row.source_record_id for _, row in rows if isinstance(row, IntakeRow)}
+        self.task: asyncio.Task[None] | None = None
+
+    async def written(self) -> None:
+        """Wait until it is written. Raises what writing it raised."""
+        if self.task is not None:
+            await self.task
+
+
+async def _chunks(lines: AsyncIterable[bytes]) -> AsyncGenerator[_Chunk, None]:
+    """Rows, checked for form and numbered, `CHUNK_ROWS` at a time or fewer when they are long."""
+    rows: list[tuple[int, IntakeRow | RowError]] = []
+    number = size = 0
+    async for line in lines:
+        number += 1
+        if number % ROWS_AT_A_STRETCH == 0:
+            await asyncio.sleep(0)
+        if line.strip():
+            rows.append((number, _parsed(line)))
+            size += len(line)
+        if len(rows) == CHUNK_ROWS or size > CHUNK_BYTES:
+            yield _Chunk(rows)
+            rows, size = [], 0
+    if rows:
+        yield _Chunk(rows)
 
 
 def _parsed(line: bytes) -> IntakeRow | RowError:
@@ -196,21 +243,6 @@ def _parsed(line: bytes) -> IntakeRow | RowError:
         return error
 
 
-async def _chunks(rows: AsyncIterable[bytes]) -> AsyncGenerator[list[tuple[int, bytes]], None]:
-    """Numbered rows, `CHUNK_ROWS` at a time."""
-    chunk: list[tuple[int, bytes]] = []
-    number = 0
-    async for row in rows:
-        number += 1
-        if row.strip():
-            chunk.append((number, row))
-        if len(chunk) == CHUNK_ROWS:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
-
-
 async def _lines(pieces: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
     splitter = LineSplitter()
     async for piece in pieces:
@@ -218,9 +250,3 @@ async def _lines(pieces: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
             yield line
     if last := splitter.end():
         yield last
-
-
-def _another_writer(error: DBAPIError) -> bool:
-    """Whether the database refused because of a concurrent writer: a taken unique key, a deadlock, a busy file."""
-    state = getattr(error.orig, "sqlstate", None)  # asyncpg
-    return state in {"23505", "40P01", "40001"} or "UNIQUE constraint" in str(error.orig)

@@ -41,7 +41,7 @@ class ChunkPlan:
     Attributes:
         current: the newest licence of each source record, moved along as rows are planned.
         known: (source record, source version) → digest of the row that brought it.
-        stored_states: licence id → the state that its row still has in the store.
+        stored_counts: licence id → the number of events that its row in the store still counts.
     """
 
     now: datetime
@@ -50,7 +50,7 @@ class ChunkPlan:
     current: dict[str, CurrentLicence]
     taken: set[str]
     known: dict[tuple[str, int], bytes]
-    stored_states: dict[str, CertState] = field(default_factory=dict)
+    stored_counts: dict[str, int] = field(default_factory=dict)
     fresh: dict[str, dict[str, Any]] = field(default_factory=dict)
     holders: dict[bytes, dict[str, Any]] = field(default_factory=dict)
     licence_holders: list[tuple[str, bytes, int]] = field(default_factory=list)

@@ -48,3 +48,7 @@ class UnitOfWork(Protocol):
     def transaction(self) -> AbstractAsyncContextManager[AsyncSession]:
         """A session that commits when the block ends and rolls back when it raises."""
         ...
+
+    def snapshot(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """A session for reading, which waits for no writer."""
+        ...

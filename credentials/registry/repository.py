@@ -1,14 +1,38 @@
 """All SQL of the registry. Values in, values out; transactions belong to the caller."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Table, and_, func, insert, or_, select, text, tuple_, union_all, update
+from asyncpg import PostgresError
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Row,
+    Select,
+    Table,
+    and_,
+    any_,
+    column,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    tuple_,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
+from credentials.registry.errors import Overtaken
 from credentials.registry.models import (
     BatchReport,
     CertState,
@@ -27,6 +51,7 @@ from credentials.registry.tables import (
     LicenceHolderRow,
     LicenceRepresentativeRow,
     LicenceRow,
+    WritingTransaction,
 )
 
 
@@ -35,87 +60,149 @@ def _table(row: type[SQLModel]) -> Table:
     return table
 
 
+OTHER_WRITER = {"23505", "40P01", "40001"}  # PostgreSQL: a taken unique key, a deadlock, a failed serialization
+_PARAMETERS = 10_000  # of one statement: SQLite takes 32,766
+
 LICENCE, HOLDER, EVENT = _table(LicenceRow), _table(HolderRow), _table(LicenceEventRow)
 LICENCE_HOLDER, LICENCE_REPRESENTATIVE = _table(LicenceHolderRow), _table(LicenceRepresentativeRow)
 CURSOR = _table(EventCursorRow)
 BATCH, REJECTION = _table(IntakeBatchRow), _table(IntakeRejectionRow)
 
 
+@contextmanager
+def told_of_other_writers() -> Iterator[None]:
+    """Raise `Overtaken` where the database refuses because of a concurrent writer.
+
+    A COPY does not go through SQLAlchemy, so that what it raises comes from the driver.
+    """
+    try:
+        yield
+    except (DBAPIError, PostgresError) as error:
+        refused = error.orig if isinstance(error, DBAPIError) else error
+        said = str(refused) if isinstance(error, DBAPIError) else ""  # SQLite has no codes here
+        if getattr(refused, "sqlstate", None) in OTHER_WRITER or "UNIQUE constraint" in said or "is locked" in said:
+            raise Overtaken from error
+        if isinstance(error, PostgresError):
+            raise OperationalError("COPY", None, error) from error
+        raise
+
+
+def _is_postgresql(session: AsyncSession) -> bool:
+    return session.get_bind().dialect.name == "postgresql"
+
+
+async def _among(
+    session: AsyncSession, statement: Select[Any], member: ColumnElement[Any], values: Iterable[Any]
+) -> list[Row[Any]]:
+    """The rows whose column has one of the values, however many: one array on PostgreSQL, lists of them on SQLite."""
+    wanted = list(values)
+    if _is_postgresql(session):
+        within = member == any_(literal(wanted, ARRAY(member.type)))
+        return list(await session.execute(statement.where(within))) if wanted else []
+    found: list[Row[Any]] = []
+    for start in range(0, len(wanted), _PARAMETERS):
+        found += await session.execute(statement.where(member.in_(wanted[start : start + _PARAMETERS])))
+    return found
+
+
+def _unnested(table: Table, rows: Sequence[Mapping[str, Any]]) -> FromClause:
+    """Rows as a table of their own: one array a column (PostgreSQL)."""
+    columns = [table.c[name] for name in rows[0]]
+    arrays = (literal([row[each.name] for row in rows], ARRAY(each.type)) for each in columns)
+    return func.unnest(*arrays).table_valued(*(column(each.name, each.type) for each in columns)).render_derived()
+
+
 async def known_versions(session: AsyncSession, system: str, records: Iterable[str]) -> dict[tuple[str, int], bytes]:
     """(record, source version) → digest of the row that brought it."""
-    found = await session.execute(
-        select(EVENT.c.source_record_id, EVENT.c.source_version, EVENT.c.row_digest).where(
-            EVENT.c.source_system == system, EVENT.c.source_record_id.in_(list(records))
-        )
-    )
-    return {(record, version): digest for record, version, digest in found}
+    statement = select(EVENT.c.source_record_id, EVENT.c.source_version, EVENT.c.row_digest)
+    found = await _among(session, statement.where(EVENT.c.source_system == system), EVENT.c.source_record_id, records)
+    return {(row.source_record_id, row.source_version): row.row_digest for row in found}
 
 
-async def lock_current(session: AsyncSession, system: str, records: Iterable[str]) -> dict[str, CurrentLicence]:
-    """The newest licence of each record, its row locked until the transaction ends. In id order: no deadlocks."""
-    found = await session.execute(
-        select(LICENCE)
-        .where(LICENCE.c.source_system == system, LICENCE.c.source_record_id.in_(list(records)))
+async def current_licences(
+    session: AsyncSession, system: str, records: Iterable[str], *, lock: bool = False
+) -> dict[str, CurrentLicence]:
+    """The newest licence of each record.
+
+    Args:
+        lock: hold the rows until the transaction ends. In id order: no deadlocks.
+    """
+    members = ("id", "type_code", "authority_code", "version", "state", "source_version", "event_count")
+    statement = (
+        select(LICENCE.c.source_record_id, *(LICENCE.c[member] for member in members))
+        .where(LICENCE.c.source_system == system)
         .order_by(LICENCE.c.id)
-        .with_for_update()
     )
+    if lock:
+        statement = statement.with_for_update()
     current: dict[str, CurrentLicence] = {}
-    for row in found:
+    for row in await _among(session, statement, LICENCE.c.source_record_id, records):
         held = current.get(row.source_record_id)
         if held is None or held.version < row.version:
-            current[row.source_record_id] = CurrentLicence(
-                id=row.id,
-                type_code=row.type_code,
-                authority_code=row.authority_code,
-                version=row.version,
-                state=CertState(row.state),
-                source_version=row.source_version,
-                event_count=row.event_count,
-            )
+            found = {member: getattr(row, member) for member in members}
+            current[row.source_record_id] = CurrentLicence(**found | {"state": CertState(row.state)})
     return current
 
 
-async def taken_identifiers(session: AsyncSession, identifiers: Sequence[str]) -> set[str]:
+async def taken_identifiers(session: AsyncSession, identifiers: Iterable[str]) -> set[str]:
     """Which of these identifiers the store holds already."""
-    if not identifiers:
-        return set()
-    found = await session.execute(select(LICENCE.c.identifier).where(LICENCE.c.identifier.in_(identifiers)))
-    return set(found.scalars())
+    found = await _among(session, select(LICENCE.c.identifier), LICENCE.c.identifier, identifiers)
+    return {row.identifier for row in found}
 
 
-async def save_holders(session: AsyncSession, holders: Sequence[Mapping[str, Any]]) -> dict[bytes, str]:
+async def save_holders(session: AsyncSession, holders: Iterable[Mapping[str, Any]]) -> dict[bytes, str]:
     """Insert who is new, renew the mobile number of who brings one; code index → holder id for all of them."""
     ordered = sorted(holders, key=lambda holder: bytes(holder["code_index"]))  # one lock order for all writers
-    bare = [holder for holder in ordered if holder["mobile_sealed"] is None]
-    reachable = [holder for holder in ordered if holder["mobile_sealed"] is not None]
-    if bare:
-        await session.execute(upsert(HOLDER).on_conflict_do_nothing(index_elements=["code_index"]), bare)
-    if reachable:
-        statement = upsert(HOLDER)
-        renewed = {"mobile_sealed": statement.excluded.mobile_sealed}
-        await session.execute(statement.on_conflict_do_update(index_elements=["code_index"], set_=renewed), reachable)
+    bare = upsert(HOLDER)
+    brought = bare.excluded.mobile_sealed
+    statement = bare.on_conflict_do_update(
+        index_elements=["code_index"], set_={"mobile_sealed": brought}, where=brought.is_not(None)
+    )
+    if _is_postgresql(session):
+        await session.execute(statement.from_select(list(ordered[0]), select(_unnested(HOLDER, ordered))))
+    else:
+        await session.execute(statement, ordered)
     return await holder_ids(session, [holder["code_index"] for holder in ordered])
 
 
-async def holder_ids(session: AsyncSession, code_indexes: Sequence[bytes]) -> dict[bytes, str]:
+async def holder_ids(session: AsyncSession, code_indexes: Iterable[bytes]) -> dict[bytes, str]:
     """Code index → holder id, for those that the store knows."""
-    found = await session.execute(select(HOLDER.c.code_index, HOLDER.c.id).where(HOLDER.c.code_index.in_(code_indexes)))
-    return {bytes(index): holder_id for index, holder_id in found}
+    found = await _among(session, select(HOLDER.c.code_index, HOLDER.c.id), HOLDER.c.code_index, code_indexes)
+    return {row.code_index: row.id for row in found}
+
+
+async def insert_events(session: AsyncSession, events: Sequence[dict[str, Any]]) -> None:
+    """Write history; the number of the writing transaction, which orders the feed, is added to each event."""
+    if events:
+        written_in = (await session.execute(select(WritingTransaction()))).scalar_one()
+        for event in events:
+            event["written_in"] = written_in
+        await insert_rows(session, EVENT, events)
 
 
 async def insert_rows(session: AsyncSession, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert many rows of one table with one statement."""
-    if rows:
+    """Insert many rows of one table, all with the same columns: COPY on PostgreSQL, one prepared statement on SQLite.
+
+    A COPY is not announced to SQLAlchemy, which opens the transaction with its first statement: the caller must have
+    executed one.
+    """
+    if rows and _is_postgresql(session):
+        columns = list(rows[0])
+        connection = await (await session.connection()).get_raw_connection()
+        assert connection.driver_connection is not None, "it is open"
+        records = map(itemgetter(*columns), rows)
+        await connection.driver_connection.copy_records_to_table(table.name, columns=columns, records=records)
+    elif rows:
         await session.execute(insert(table), rows)
 
 
 async def update_licence(
-    session: AsyncSession, licence: CurrentLicence, *, was: CertState, updated_at: datetime
+    session: AsyncSession, licence: CurrentLicence, *, event_count: int, updated_at: datetime
 ) -> bool:
-    """Move a licence's state by compare-and-set; False when it is no longer in state `was`."""
+    """Move a licence's state by compare-and-set; False when its history no longer has `event_count` events."""
     moved = await session.execute(
         update(LICENCE)
-        .where(LICENCE.c.id == licence.id, LICENCE.c.state == was.value)
+        .where(LICENCE.c.id == licence.id, LICENCE.c.event_count == event_count)
         .values(
             state=licence.state.value,
             source_version=licence.source_version,
@@ -358,7 +445,7 @@ async def pull_events(session: AsyncSession, consumer: str, limit: int) -> list[
     row = (await session.execute(select(CURSOR).where(CURSOR.c.consumer == consumer).with_for_update())).one()
     seen = (row.written_in, row.position)
     settled = None
-    if session.get_bind().dialect.name == "postgresql":
+    if _is_postgresql(session):
         settled = (await session.execute(_SETTLED)).scalar_one()
         if seen[0] >= settled:
             await _forget_other_server(session, settled)

@@ -104,7 +104,7 @@ class LicenceEventRow(SQLModel, table=True):
     )
 
     position: int | None = Field(default=None, primary_key=True, sa_type=BigInteger().with_variant(Integer, "sqlite"))
-    written_in: int = Field(sa_type=BigInteger, sa_column_kwargs={"default": WritingTransaction()})
+    written_in: int = Field(sa_type=BigInteger)
     licence_id: str = Field(foreign_key="licence.id", max_length=32)
     sequence: int
     operate_type: str = Field(max_length=2)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from sqlalchemy import func, select
 
 from credentials.catalogue import Catalogue
 from credentials.registry import repository as store
+from credentials.registry.intake import CHUNK_ROWS
 from wallet_api import migrations
 from wallet_api.app import create_app
 from wallet_api.database import Database
@@ -25,7 +27,7 @@ from wallet_api.sample import City
 from wallet_api.settings import Settings
 from wallet_api.wiring import Platform
 
-ROWS = 2_500
+ROWS = CHUNK_ROWS + 500
 COUNTS = re.compile(r"accepted (\d+), unchanged (\d+), rejected (\d+)")
 
 
@@ -49,13 +51,17 @@ async def _count(database: Database) -> tuple[int, int]:
 async def test_an_import_killed_in_the_middle_and_sent_again_loses_and_doubles_nothing(
     env: dict[str, str], database_url: str, tmp_path: Path
 ) -> None:
-    rows = tmp_path / "rows.ndjson"
     city = City(Catalogue.default(), seed=7, today=date(2026, 11, 23))
-    rows.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in city.rows(ROWS, wrong=20)))
+    rows = [json.dumps(row, ensure_ascii=False) + "\n" for row in city.rows(ROWS, wrong=20)]
+    file, pipe = tmp_path / "rows.ndjson", tmp_path / "pipe"
+    file.write_text("".join(rows))
+    os.mkfifo(pipe)
     database = Database(database_url)
     await migrations.upgrade(database)
 
-    first = _liangzheng(env, "import", str(rows))
+    first = _liangzheng(env, "import", str(pipe))
+    sending = await asyncio.to_thread(pipe.open, "w")
+    await asyncio.to_thread(sending.writelines, rows[: CHUNK_ROWS + 300])  # and the rest is kept back
     deadline = time.monotonic() + 60
     while (await _count(database))[0] == 0:
         assert first.poll() is None, first.communicate()[0]
@@ -63,10 +69,12 @@ async def test_an_import_killed_in_the_middle_and_sent_again_loses_and_doubles_n
         await asyncio.sleep(0.01)
     first.send_signal(signal.SIGKILL)
     first.communicate()
+    with suppress(BrokenPipeError):
+        sending.close()
     kept, _ = await _count(database)
     assert 0 < kept < ROWS, "it was killed in the middle"
 
-    second = _liangzheng(env, "import", str(rows))
+    second = _liangzheng(env, "import", str(file))
     said, _ = await asyncio.to_thread(second.communicate)
     found = COUNTS.search(said)
     assert found is not None, said

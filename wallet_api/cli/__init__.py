@@ -8,6 +8,7 @@ from rich.markup import escape
 
 from wallet_api.cli import department, holder, operate, store
 from wallet_api.cli.console import errors
+from wallet_api.garbage import collect_rarely
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 app.command()(operate.serve)
@@ -27,6 +28,7 @@ app.add_typer(department.app, name="department")
 
 def main() -> None:
     """Run a command; what is foreseen ends with one line on standard error and exit code 1."""
+    collect_rarely()
     try:
         app()
     except ValidationError as error:

@@ -1,5 +1,6 @@
 """Bringing licences in, looking them up, and offering them."""
 
+import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
@@ -100,7 +101,7 @@ async def import_licences(file: Path, source: str) -> BatchReport:
 
 
 async def _pieces(raw: BinaryIO) -> AsyncIterator[bytes]:
-    while piece := raw.read(PIECE_BYTES):
+    while piece := await asyncio.to_thread(raw.read, PIECE_BYTES):  # a pipe may keep us waiting
         yield piece
 
 
