@@ -7,8 +7,10 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 
 from wallet_api import problems
+from wallet_api.cross_origin import CrossOrigin
 from wallet_api.dependencies import limit_address
 from wallet_api.http import RequestContext
+from wallet_api.oauth.fresh_nonces import FreshNonces
 from wallet_api.routes import (
     batches,
     departments,
@@ -80,5 +82,7 @@ def create_app(settings: Settings, *, platform: Platform | None = None) -> FastA
         served.include_router(module.router)
     app.include_router(served)
     problems.install(app)
+    app.add_middleware(FreshNonces, server=platform.oauth, nonce_path=f"{at}/openid4vci/nonce")
+    app.add_middleware(CrossOrigin, url_path=at)
     app.add_middleware(RequestContext, metrics=platform.metrics)
     return app

@@ -26,6 +26,15 @@ class Settings(BaseSettings):
         blind_index_key, nonce_key: base64, 32 bytes each.
         key_passphrase: encrypts the signing keys' files.
         embedded_worker: whether the serving process runs the timers as well; else run `liangzheng worker`.
+        oidc_issuer: the city's OpenID Connect provider; left out, the embedded mode signs in with its own demo
+            provider, and a production deployment gives credentials by pre-authorized code only.
+        oidc_client_secret, oidc_client_key: one of them: a secret, or the PEM file of a P-256 key (`private_key_jwt`).
+        oidc_id_number_claim, oidc_id_number_type: the claim with the person's identity number, and what number it is
+            (GB/T 36903 appendix A).
+        wallet_attester_anchors, wallet_attester_keys: PEM file of certificates, JWK Set file: wallet providers that are
+            trusted. With neither, no client attestation is.
+        wallet_attestation_required: whether wallets must authenticate with a client attestation.
+        wallet_challenge_required, dpop_nonce_required: whether proofs must carry a challenge or nonce of ours.
         remind_every_s: 0 leaves reminding to `liangzheng remind`.
         push_wait_s: how long a push may stay without a receipt before an SMS goes out.
         rate_limit_client: calls of one registered machine, `6000/minute` in the grammar of `limits`; empty: no limit.
@@ -47,6 +56,18 @@ class Settings(BaseSettings):
     nonce_key: SecretStr | None = None
     key_passphrase: SecretStr | None = None
     embedded_worker: bool = True
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: SecretStr | None = None
+    oidc_client_key: Path | None = None
+    oidc_scope: str = "openid"
+    oidc_id_number_claim: str = "id_number"
+    oidc_id_number_type: str = "111"
+    wallet_attester_anchors: Path | None = None
+    wallet_attester_keys: Path | None = None
+    wallet_attestation_required: bool = False
+    wallet_challenge_required: bool = False
+    dpop_nonce_required: bool = False
     push_wait_s: int = Field(default=600, ge=0)
     remind_every_s: int = Field(default=60, ge=0)
     rate_limit_client: str = "60000/minute"  # a whole city's history row by row; batches count as one
@@ -82,6 +103,23 @@ class Settings(BaseSettings):
             if urlsplit(self.public_url).scheme != "https":
                 raise ValueError("a production deployment has an https:// PUBLIC_URL")
         return self
+
+    @model_validator(mode="after")
+    def _can_sign_in(self) -> Self:
+        if self.oidc_issuer:
+            issuer = urlsplit(self.oidc_issuer)
+            if issuer.scheme != "https" and not (issuer.scheme == "http" and _is_loopback(issuer.hostname or "")):
+                raise ValueError("OIDC_ISSUER must be https:// except on this machine itself")
+            if not self.oidc_client_id or (self.oidc_client_secret is None) == (self.oidc_client_key is None):
+                raise ValueError("OIDC_ISSUER wants OIDC_CLIENT_ID, and one of OIDC_CLIENT_SECRET and OIDC_CLIENT_KEY")
+        if self.wallet_attestation_required and not (self.wallet_attester_anchors or self.wallet_attester_keys):
+            raise ValueError("WALLET_ATTESTATION_REQUIRED wants WALLET_ATTESTER_ANCHORS or WALLET_ATTESTER_KEYS")
+        return self
+
+    @property
+    def signs_in(self) -> bool:
+        """Whether holders can sign in: at the city's provider, or at the demo provider of the embedded mode."""
+        return bool(self.oidc_issuer) or self.deployment == "embedded"
 
     @property
     def database(self) -> str:

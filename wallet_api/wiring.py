@@ -26,7 +26,8 @@ from wallet_api.database import Database
 from wallet_api.deployment_secrets import Secrets
 from wallet_api.edge import Cursors, IdempotentRequests, Metrics, RateLimits
 from wallet_api.key_ring import LiveKeyRing
-from wallet_api.oauth import AuthorizationServer, OneTimeValues
+from wallet_api.oauth import AuthorizationServer, OneTimeValues, SignIns
+from wallet_api.oauth.trusted_attesters import wallet_policy
 from wallet_api.reminding import RENEWED_AT, HolderContacts, PackRules, StoredChanges
 from wallet_api.settings import Settings
 from wallet_api.showable import StoredLicences
@@ -52,6 +53,7 @@ class Platform:
     shows: Shows
     one_time: OneTimeValues
     oauth: AuthorizationServer
+    sign_ins: SignIns
     inbox: Inbox
     outbox: Outbox
     reminders: ReminderService
@@ -107,6 +109,16 @@ class Platform:
             [inbox, Sink("push", sink, clock), Sink("sms", sink, clock)],
             DeliveryPolicy(sms_after_s=settings.push_wait_s),
         )
+        oauth = AuthorizationServer(
+            database=database,
+            offers=issuance,
+            one_time=one_time,
+            clock=clock,
+            public_url=settings.public_url,
+            configurations=[kind.code for kind in catalogue.types()],
+            key=secrets.nonce_key,
+            policy=wallet_policy(settings),
+        )
         licences = StoredLicences(registry, issuance, catalogue, clock)
         return cls(
             settings=settings,
@@ -122,7 +134,8 @@ class Platform:
             trust_list=TrustListService(clock),
             shows=Shows(licences, lambda: key_ring.signer(KeyPurpose.PASS), clock),
             one_time=one_time,
-            oauth=AuthorizationServer(database, issuance, one_time, clock, settings.public_url),
+            oauth=oauth,
+            sign_ins=SignIns(database, issuance, registry, clock, settings.public_url),
             inbox=inbox,
             outbox=outbox,
             reminders=ReminderService(clock, StoredChanges(registry), PackRules(catalogue), outbox, RENEWED_AT),

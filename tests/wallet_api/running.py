@@ -47,9 +47,9 @@ class Running:
 
     @classmethod
     async def start(
-        cls, data_dir: Path, clock: FakeClock, database: Database, public_url: str = PUBLIC_URL
+        cls, data_dir: Path, clock: FakeClock, database: Database, public_url: str = PUBLIC_URL, **more: Any
     ) -> "Running":
-        settings = Settings(_env_file=None, data_dir=data_dir, public_url=public_url, embedded_worker=False)
+        settings = Settings(_env_file=None, data_dir=data_dir, public_url=public_url, embedded_worker=False, **more)
         platform = Platform.of(settings, clock=clock, database=database, catalogue=FEW_TYPES)
         await platform.start()
         app = create_app(settings, platform=platform)

@@ -83,16 +83,14 @@ async def test_what_is_not_there_is_not_advertised(running: Running) -> None:
     }
     assert not absent & issuer.keys()
     absent = {
-        "authorization_endpoint",
-        "pushed_authorization_request_endpoint",
-        "code_challenge_methods_supported",
-        "authorization_details_types_supported",
+        "challenge_endpoint",
+        "client_attestation_signing_alg_values_supported",
         "jwks_uri",
         "introspection_endpoint",
         "revocation_endpoint",
     }
     assert not absent & server.keys()
-    assert server["response_types_supported"] == []
+    assert "attest_jwt_client_auth" not in server["token_endpoint_auth_methods_supported"]
     assert server["pre-authorized_grant_anonymous_access_supported"] is True
 
 

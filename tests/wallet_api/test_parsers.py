@@ -18,9 +18,11 @@ from credentials.registry.formats.gbt36904 import Identifier
 from credentials.registry.models import IntakeRow
 from tests.credentials.issuance.test_parsers import ANY_JSON, ANY_TEXT, DESCRIPTION
 from tests.credentials.rows import driving_row
+from tests.fakes import FakeClock
 from tests.wallet_api.running import jwt, new_key
 from wallet_api.oauth import OAuthError
-from wallet_api.oauth.dpop import DpopInvalid, check_dpop
+from wallet_api.oauth.dpop import DpopInvalid, DpopProofs
+from wallet_api.oauth.server_nonces import ServerNonces
 from wallet_api.routes.oauth import _form
 
 VECTORS = Path(__file__).parents[1] / "vectors"
@@ -47,7 +49,9 @@ def checked(headers: list[str], *, url: str = URL, method: str = "POST", **more:
     session: Any = None
     one_time: Any = more.pop("one_time", Burnt())
     now = more.pop("now", NOW)
-    return asyncio.run(check_dpop(session, one_time, headers, method=method, url=url, now=now, **more))
+    clock = FakeClock(now)
+    proofs = DpopProofs(one_time, clock, ServerNonces(bytes(32), "dpop_nonce", clock))
+    return asyncio.run(proofs.key(session, headers, method=method, url=url, **more))
 
 
 @modest

@@ -1,6 +1,5 @@
 """Client authentication with `private_key_jwt` (RFC 7523 §3, OpenID Connect Core §9)."""
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeGuard
@@ -11,13 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from credentials.keys.formats.jwk import KeyMalformed, PublicJwk
 from credentials.keys.formats.signed_jwt import JwtMalformed, JwtSignatureInvalid, SignedJwt
 from wallet_api.oauth import repository
+from wallet_api.oauth.client_ids import CLIENT_ID
 from wallet_api.oauth.errors import OAuthError
 from wallet_api.oauth.one_time import OneTimeValues
 
 ASSERTION_LIFETIME = timedelta(minutes=5)
 SKEW = timedelta(seconds=60)
 CLIENT_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-CLIENT_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 async def authenticated_client(

@@ -43,3 +43,18 @@ class AccessRefused(Exception):
         if self.scheme == "DPoP":
             parts.append('algs="ES256"')
         return f"{self.scheme} {', '.join(parts)}".strip()
+
+
+class SignInRefused(Exception):
+    """A step of a holder's sign-in cannot be taken; the person is told so on a page, and nobody is redirected.
+
+    Attributes:
+        code: `request_missing`, `request_unknown` (unknown, over, decided or in another browser), `sign_in_unknown` (an
+            answer of the provider that nobody here waits for), `sign_in_failed` (the provider signed nobody in),
+            `nothing_to_grant`, `form_stale`, or `sign_in_unavailable`.
+    """
+
+    def __init__(self, code: str, *, request_id: str | None = None) -> None:
+        self.code = code
+        self.request_id = request_id
+        super().__init__(code)

@@ -1,9 +1,10 @@
 """What the authorization server speaks of."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from credentials.issuance import IssuanceGrant
+from wallet_api.oauth.client_attestation import Attesters
 
 
 @dataclass(frozen=True)
@@ -41,3 +42,36 @@ class Granted:
     client_id: str | None = None
     instance_jkt: str | None = None
     credential_identifiers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ClientHeaders:
+    """The header fields of a request that speak for its client: the values of every field of each name."""
+
+    dpop: Sequence[str] = ()
+    attestations: Sequence[str] = ()
+    attestation_pops: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class WalletClient:
+    """Who asks: what it calls itself (None: anonymous), and the attested instance's key where it proved one."""
+
+    client_id: str | None
+    instance_jkt: str | None
+
+
+@dataclass(frozen=True)
+class WalletPolicy:
+    """What is asked of wallets.
+
+    Attributes:
+        dpop_nonce_required: whether DPoP proofs must carry a nonce of ours.
+        attestation_required: whether wallets must authenticate with an attestation; if not, they may.
+        challenge_required: whether an attestation's proof of possession must carry a challenge of ours.
+    """
+
+    attesters: Attesters = field(default_factory=Attesters)
+    dpop_nonce_required: bool = False
+    attestation_required: bool = False
+    challenge_required: bool = False

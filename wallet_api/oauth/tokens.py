@@ -13,49 +13,110 @@ from credentials.issuance import IssuanceGrant
 from credentials.registry.ports import Clock
 from wallet_api.database import Database
 from wallet_api.oauth import repository
-from wallet_api.oauth.dpop import DpopInvalid, check_dpop
-from wallet_api.oauth.errors import AccessRefused
-from wallet_api.oauth.models import Access, Granted
-from wallet_api.oauth.one_time import OneTimeValues
+from wallet_api.oauth.authorization_details import authorization_details
+from wallet_api.oauth.dpop import DpopInvalid, DpopProofs
+from wallet_api.oauth.errors import AccessRefused, OAuthError
+from wallet_api.oauth.models import Access, Granted, WalletClient
+from wallet_api.oauth.refresh_tokens import RefreshToken
 
 BEARER_LIFETIME_S = 300  # OpenID4VCI 1.0 §13: what lives longer must be sender-constrained
 DPOP_LIFETIME_S = 3_600  # long enough to fetch a credential and a week of passes on a bad line
+GRACE = timedelta(seconds=60)  # for an answer that was lost on the way: a wallet tries again at once
 GRANT_LIFETIME = timedelta(days=365)  # as long as a credential lives: after that the holder signs in again
 
 
 class Tokens:
-    """Grants and checks access tokens. They are opaque: the store keeps a hash and what the token is for."""
+    """Grants and checks tokens. Access tokens are opaque: the store keeps a hash and what the token is for.
 
-    def __init__(self, database: Database, one_time: OneTimeValues, clock: Clock) -> None:
+    Args:
+        key: 32 bytes that only this deployment knows: refresh tokens are MAC'ed under it.
+    """
+
+    def __init__(self, database: Database, dpop: DpopProofs, clock: Clock, key: bytes) -> None:
         self._database = database
-        self._one_time = one_time
+        self._dpop = dpop
         self._clock = clock
+        self._key = key
 
-    async def for_wallet(self, session: AsyncSession, granted: Granted, jkt: str | None) -> dict[str, object]:
-        """Keep a grant, and answer with its first access token (RFC 6749 §5.1).
+    async def for_wallet(
+        self, session: AsyncSession, grant_id: str, granted: Granted, jkt: str | None
+    ) -> dict[str, object]:
+        """Keep a grant, and answer with its first tokens (RFC 6749 §5.1).
 
         Args:
-            jkt: the thumbprint of the wallet's DPoP key, or None for a bearer token.
+            grant_id: 32 hexadecimal digits of the caller's.
+            jkt: the thumbprint of the wallet's DPoP key, or None for a bearer token, which no refresh token follows.
         """
-        grant_id, now = secrets.token_hex(16), self._clock.now()
-        await repository.insert_grant(
-            session,
-            {
-                "id": grant_id,
-                "client_id": granted.client_id,
-                "instance_jkt": granted.instance_jkt,
-                "holder_id": granted.holder_id,
-                "licence_id": granted.licence_id,
-                "configuration_ids": list(granted.configuration_ids),
-                "credential_identifiers": dict(granted.credential_identifiers),
-                "jkt": jkt,
-                "refresh_generation": 0,
-                "refreshed_at": now,
-                "expires_at": now + GRANT_LIFETIME,
-                "created_at": now,
-            },
+        now = self._clock.now()
+        row = {
+            "id": grant_id,
+            "client_id": granted.client_id,
+            "instance_jkt": granted.instance_jkt,
+            "holder_id": granted.holder_id,
+            "licence_id": granted.licence_id,
+            "configuration_ids": list(granted.configuration_ids),
+            "credential_identifiers": dict(granted.credential_identifiers),
+            "jkt": jkt,
+            "refresh_generation": 0,
+            "refreshed_at": now,
+            "expires_at": now + GRANT_LIFETIME,
+            "created_at": now,
+        }
+        await repository.insert_grant(session, row)
+        scope = " ".join(granted.configuration_ids)
+        refresh_token = RefreshToken(grant_id, 0) if jkt else None
+        return await self._for_grant(session, grant_id, granted.credential_identifiers, scope, jkt, refresh_token)
+
+    async def refreshed(
+        self, session: AsyncSession, token: RefreshToken, wallet: WalletClient, jkt: str | None, scope: str | None
+    ) -> dict[str, object] | None:
+        """Exchange a refresh token for new tokens. None: it was used before, and its grant has ended now.
+
+        Asked again within a minute, while what was answered lies unused, the same refresh token is answered: the
+        first answer was lost.
+
+        Args:
+            scope: a part of what was granted, or None for all of it.
+
+        Raises:
+            OAuthError: `invalid_grant`, `invalid_scope`; nothing was used up.
+        """
+        now = self._clock.now()
+        bound_to = {"jkt": jkt, "instance_jkt": wallet.instance_jkt}
+        grant = await repository.advance_grant(session, token.grant_id, token.generation, bound_to, now)
+        if grant is None:
+            grant = await repository.live_grant(session, token.grant_id, now)
+            if grant is None or grant.refresh_generation <= token.generation:
+                raise OAuthError("invalid_grant", "the refresh token is over, or bound to another key")
+            is_lost_answer = grant.refresh_generation == token.generation + 1 and now <= grant.refreshed_at + GRACE
+            if not is_lost_answer or (grant.jkt, grant.instance_jkt) != (jkt, wallet.instance_jkt):
+                await repository.revoke_grant(session, token.grant_id, now)
+                return None
+        if grant.client_id is not None and wallet.client_id not in (None, grant.client_id):
+            raise OAuthError("invalid_grant", "the refresh token is another client's")
+        asked = grant.configuration_ids if scope is None else scope.split(" ")
+        if not set(asked) <= set(grant.configuration_ids):
+            raise OAuthError("invalid_scope", "this was not granted")
+        successor = RefreshToken(token.grant_id, token.generation + 1)
+        return await self._for_grant(
+            session, token.grant_id, grant.credential_identifiers, " ".join(asked), jkt, successor
         )
-        return await self._token(session, {"grant_id": grant_id}, " ".join(granted.configuration_ids), jkt)
+
+    async def _for_grant(
+        self,
+        session: AsyncSession,
+        grant_id: str,
+        credential_identifiers: Mapping[str, str],
+        scope: str,
+        jkt: str | None,
+        refresh_token: RefreshToken | None,
+    ) -> dict[str, object]:
+        answer = await self._token(session, {"grant_id": grant_id}, scope, jkt)
+        if refresh_token is not None:
+            answer["refresh_token"] = refresh_token.to_text(self._key)
+        if credential_identifiers:
+            answer["authorization_details"] = authorization_details(credential_identifiers)
+        return answer
 
     async def for_machine(
         self, session: AsyncSession, client_id: str, scope: str, jkt: str | None
@@ -110,11 +171,10 @@ class Tokens:
     async def _check_binding(
         self, session: AsyncSession, jkt: str, dpop: Sequence[str], method: str, url: str, token: str
     ) -> None:
-        now = self._clock.now()
         try:
-            shown = await check_dpop(session, self._one_time, dpop, method=method, url=url, now=now, access_token=token)
+            shown = await self._dpop.key(session, dpop, method=method, url=url, access_token=token)
         except DpopInvalid as error:
-            raise AccessRefused("DPoP", "invalid_dpop_proof", error.detail) from error
+            raise AccessRefused("DPoP", error.error, error.detail) from error
         if shown != jkt:
             raise AccessRefused("DPoP", "invalid_token", "the token is bound to another key")
 

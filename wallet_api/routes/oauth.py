@@ -1,4 +1,4 @@
-"""The token endpoint (RFC 6749 §3.2)."""
+"""The endpoints that clients call: pushed requests (RFC 9126), tokens (RFC 6749 §3.2), challenges."""
 
 from urllib.parse import parse_qsl
 
@@ -6,20 +6,43 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from wallet_api.dependencies import AppPlatform
-from wallet_api.oauth import OAuthError
+from wallet_api.oauth import ClientHeaders, OAuthError
 from wallet_api.problems import NO_STORE
 
-MAX_PARAMETERS = 32  # a token request has five or six
+MAX_PARAMETERS = 32  # a pushed request has about a dozen
 
 router = APIRouter(tags=["wallets", "departments"])
 
 
+@router.post("/oauth/par", status_code=201)
+async def pushed_authorization_request(request: Request, platform: AppPlatform) -> JSONResponse:
+    """Take an authorization request from a wallet (RFC 9126): the only way to the authorization endpoint."""
+    if not platform.settings.signs_in:
+        raise OAuthError("unauthorized_client", "nobody can sign in here: no OpenID Connect provider is configured")
+    answer = await platform.oauth.push(await _sent_form(request), _client_headers(request))
+    return JSONResponse(answer, 201, {"Cache-Control": "no-cache, no-store"})
+
+
 @router.post("/oauth/token")
 async def token(request: Request, platform: AppPlatform) -> JSONResponse:
-    """Exchange a pre-authorized code (wallets) or a client assertion (departments) for an access token."""
-    form = _form(request.headers.get("Content-Type", ""), await request.body())
-    answer = await platform.oauth.token(form, request.headers.getlist("DPoP"))
+    """Exchange a code or refresh token (wallets) or a client assertion (machines) for an access token."""
+    answer = await platform.oauth.token(await _sent_form(request), _client_headers(request))
     return JSONResponse(answer, headers=NO_STORE)
+
+
+@router.post("/oauth/challenge")
+async def challenge(platform: AppPlatform) -> JSONResponse:
+    """A fresh challenge for the proof of possession of a client attestation (draft-10 §9.1)."""
+    return JSONResponse({"attestation_challenge": platform.oauth.challenges.make()}, headers=NO_STORE)
+
+
+async def _sent_form(request: Request) -> dict[str, str]:
+    return _form(request.headers.get("Content-Type", ""), await request.body())
+
+
+def _client_headers(request: Request) -> ClientHeaders:
+    fields = request.headers.getlist
+    return ClientHeaders(fields("DPoP"), fields("OAuth-Client-Attestation"), fields("OAuth-Client-Attestation-PoP"))
 
 
 def _form(content_type: str, body: bytes) -> dict[str, str]:

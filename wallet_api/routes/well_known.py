@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from credentials.catalogue import LicenceType
 from wallet_api.dependencies import AppPlatform
-from wallet_api.oauth import DEPARTMENT_SCOPE, GRANT_TYPES, VERIFIER_SCOPE
+from wallet_api.oauth.metadata import authorization_server_metadata
 
 
 def router(url_path: str) -> APIRouter:
@@ -28,21 +28,10 @@ def router(url_path: str) -> APIRouter:
         }
 
     @routes.get(f"/.well-known/oauth-authorization-server{url_path}")
-    async def authorization_server_metadata(platform: AppPlatform) -> dict[str, Any]:
+    async def oauth_metadata(platform: AppPlatform) -> dict[str, Any]:
         """Authorization Server Metadata (RFC 8414 §2)."""
-        issuer = platform.settings.public_url
-        return {
-            "issuer": issuer,
-            "token_endpoint": platform.oauth.token_endpoint,
-            "grant_types_supported": list(GRANT_TYPES),
-            "response_types_supported": [],
-            "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
-            "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
-            "scopes_supported": [*(kind.code for kind in platform.catalogue.types()), DEPARTMENT_SCOPE, VERIFIER_SCOPE],
-            "dpop_signing_alg_values_supported": ["ES256"],
-            "pre-authorized_grant_anonymous_access_supported": True,
-            "status_list_aggregation_endpoint": f"{issuer}/s",
-        }
+        codes = [kind.code for kind in platform.catalogue.types()]
+        return authorization_server_metadata(platform.oauth, codes, signs_in=platform.settings.signs_in)
 
     return routes
 
