@@ -75,6 +75,15 @@ class Catalogue:
             raise UnknownType("no licence type has this code and version")
         return kind
 
+    def versions(self, code: str) -> tuple[int, ...]:
+        """The versions of a type, the newest first: a licence keeps the one that it was issued under.
+
+        Raises:
+            UnknownType: no such type.
+        """
+        self.get(code)
+        return tuple(sorted((number for known, number in self._versions if known == code), reverse=True))
+
     def by_certificate_type_code(self, certificate_type_code: str) -> LicenceType:
         """The newest version of the type with this 证照类型代码 (GB/T 36904, 21 characters).
 

@@ -121,7 +121,10 @@ def _type(text: str, code: str = "some-licence") -> SimpleNamespace:
     return SimpleNamespace(code=code, version=1, name=name, issuing_authorities=[SimpleNamespace(name=name)])
 
 
-@pytest.mark.parametrize("path", ["/", "/v"])
+PAGES = ["/", "/v", "/types", "/types?q=nothing", "/types/driving-licence"]
+
+
+@pytest.mark.parametrize("path", PAGES)
 async def test_a_page_forbids_everything_foreign_and_everything_inline(site: Site, path: str) -> None:
     async with site.client() as client:
         answer = await client.get(path)
@@ -136,7 +139,7 @@ async def test_a_page_forbids_everything_foreign_and_everything_inline(site: Sit
     assert not any(name.startswith("on") for _, names in elements for name in names)
 
 
-@pytest.mark.parametrize("path", ["/", "/v", "/assets/pages.css", "/assets/pages.js", "/assets/mark.svg"])
+@pytest.mark.parametrize("path", [*PAGES, "/assets/pages.css", "/assets/pages.js", "/assets/mark.svg"])
 async def test_pages_and_assets_name_no_foreign_address(site: Site, path: str) -> None:
     async with site.client() as client:
         answer = await client.get(path)
@@ -153,7 +156,7 @@ async def test_an_unknown_asset_is_not_found(site: Site, name: str) -> None:
         assert (await client.get(f"/assets/{name}")).status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/", "/v"])
+@pytest.mark.parametrize("path", PAGES)
 async def test_every_text_stands_in_both_languages(site: Site, path: str) -> None:
     async with site.client() as client:
         languages = Outline((await client.get(path)).text).languages
@@ -180,6 +183,13 @@ def test_a_hostile_name_stays_text(hostile: str) -> None:
     shown, harmless = outline(hostile), outline(" ".join(["harmless"] * len(hostile.split(" "))))
     assert shown.elements == harmless.elements
     assert shown.text.count(hostile) == harmless.text.count("harmless") / len(hostile.split(" "))
+
+
+@pytest.mark.parametrize("page", ["types.html", "type.html"])
+def test_a_hostile_query_and_an_empty_directory_stay_a_page(page: str) -> None:
+    hostile = """"><script>alert(1)</script>' {{ 7 * 7 }}"""
+    shown = Outline(pages._pages.get_template(page).render(base="", q=hostile, types=(), type=None))
+    assert [names for tag, names in shown.elements if tag == "script"] == [("src",)]
 
 
 def test_a_hostile_code_cannot_leave_its_link() -> None:
@@ -398,11 +408,69 @@ async def test_without_a_script_both_languages_are_shown_and_nothing_is_claimed(
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("path", ["/", f"/v#{LIVE_CODE}"])
 @pytest.mark.parametrize("locale", ["zh-CN", "en-GB"])
-async def test_a_phone_need_not_scroll_sideways(browser: Browser, served: Site, path: str, locale: str) -> None:
-    async with visit(browser, served, path, locale=locale, viewport={"width": 390, "height": 844}) as seen:
-        assert await seen.page.evaluate("document.documentElement.scrollWidth") == 390
+async def test_a_phone_need_not_scroll_sideways(browser: Browser, served: Site, locale: str) -> None:
+    phone: dict[str, Any] = {"locale": locale, "viewport": {"width": 390, "height": 844}, "color_scheme": "dark"}
+    async with visit(browser, served, **phone) as seen:
+        for path in (*PAGES, f"/v#{LIVE_CODE}", "/types/birth-certificate"):
+            await seen.reload(path)
+            assert await seen.page.evaluate("document.documentElement.scrollWidth") == 390, path
+
+
+@pytest.mark.browser
+async def test_a_type_is_found_in_the_directory_and_told_in_full(browser: Browser, served: Site) -> None:
+    kind = served.platform.catalogue.get("driving-licence")
+    async with visit(browser, served, "/types") as seen:
+        page = seen.page
+        everything = len(served.platform.catalogue.types())
+        await expect(page.locator(".type")).to_have_count(everything)
+        await page.get_by_role("searchbox").fill("驾驶")
+        await page.get_by_role("searchbox").press("Enter")
+        await expect(page.locator(".type")).to_have_count(len(served.platform.catalogue.search("驾驶")))
+        await expect(page.get_by_role("searchbox")).to_have_value("驾驶")
+        await page.get_by_role("heading", name=kind.name.en).get_by_role("link").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text(kind.name.en, use_inner_text=True)
+        for told in (
+            *(item.label.en for item in kind.items),
+            *(scene.name.en for scene in kind.scenes),
+            *(matter.name.en for matter in kind.matters),
+            kind.validity.source.en,
+            "90 days before",
+        ):
+            await expect(page.get_by_text(told).first).to_be_visible()
+        image = page.locator(".face img")
+        assert await image.evaluate("image => image.decode().then(() => image.naturalWidth > 0)")
+        await page.locator("[data-choose=zh-CN]").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text(kind.name.zh, use_inner_text=True)
+        for link in await page.locator("main a").all():
+            answer = await page.request.get(await link.get_attribute("href") or "")
+            assert answer.status == 200
+
+
+@pytest.mark.browser
+async def test_the_pages_of_types_are_dark_where_that_is_wanted(browser: Browser, served: Site) -> None:
+    async with visit(browser, served, "/types/driving-licence", color_scheme="dark") as seen:
+        paper, ink = [
+            await seen.page.evaluate(f"getComputedStyle(document.body).{part}.match(/[0-9]+/g).map(Number)")
+            for part in ("backgroundColor", "color")
+        ]
+        assert sum(paper) < 150 < 600 < sum(ink)
+
+
+@pytest.mark.browser
+async def test_a_search_without_results_and_an_unknown_type_say_so(browser: Browser, served: Site) -> None:
+    async with visit(browser, served, "/types?q=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E") as seen:
+        await expect(seen.page.locator("#nothing-found")).to_be_visible()
+        await expect(seen.page.get_by_role("searchbox")).to_have_value("<img src=x onerror=alert(1)>")
+        await expect(seen.page.locator(".type")).to_have_count(0)
+        for path in ("/types/no-such-licence", "/types/driving-licence?version=999", "/types/%3Cb%3E"):
+            await seen.reload(path)
+            await expect(seen.page.locator("#unknown-type")).to_be_visible()
+            await seen.page.get_by_role("link", name="See all licence types").click()
+            await expect(seen.page.get_by_role("heading", level=1)).to_have_text(
+                "Directory of licence types", use_inner_text=True
+            )
+        seen.complaints[:] = [line for line in seen.complaints if not line.startswith("Failed to load resource")]
 
 
 @pytest.mark.browser

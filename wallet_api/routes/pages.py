@@ -1,4 +1,4 @@
-"""Pages for people: the start page, and where a live code's link leads."""
+"""Pages for people: the start page, the directory of types, and where a live code's link leads."""
 
 from datetime import date
 from importlib import resources
@@ -7,7 +7,8 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, FunctionLoader, select_autoescape
 
-from credentials.catalogue import face_values, render_face
+from credentials.catalogue import UnknownType, face_values, render_face
+from credentials.catalogue.service import MAX_QUERY
 from wallet_api.dependencies import AppPlatform
 from wallet_api.sample import City
 from wallet_api.tour import cast, steps
@@ -45,6 +46,25 @@ async def live_code_page(platform: AppPlatform) -> HTMLResponse:
     return _page("live_code.html", base=settings.url_path, public_url=settings.public_url)
 
 
+@router.get("/types")
+async def types_page(platform: AppPlatform, q: str = "") -> HTMLResponse:
+    """The directory of licence types, all of it or what holds every word of `q`."""
+    found = sorted(platform.catalogue.search(q), key=lambda kind: kind.code)
+    return _page("types.html", base=platform.settings.url_path, q=q.strip()[:MAX_QUERY], types=found)
+
+
+@router.get("/types/{code}")
+async def type_page(code: str, platform: AppPlatform, version: int | None = None) -> HTMLResponse:
+    """One type with everything that its pack says; a page of its own when there is none."""
+    base = platform.settings.url_path
+    try:
+        kind = platform.catalogue.get(code, version)
+    except UnknownType:
+        return _page("type.html", status=404, base=base, type=None)
+    names = {claim.name: claim.label for claim in kind.common_claims} | {item.name: item.label for item in kind.items}
+    return _page("type.html", base=base, type=kind, versions=platform.catalogue.versions(code), names=names)
+
+
 @router.get("/types/{code}/{version}/specimen.svg")
 async def specimen(code: str, version: int, platform: AppPlatform) -> Response:
     """A type's face filled with a made-up licence."""
@@ -72,6 +92,6 @@ async def asset(name: str) -> Response:
     return Response((_WEB / name).read_bytes(), media_type=kinds[name])
 
 
-def _page(name: str, **values: object) -> HTMLResponse:
+def _page(name: str, status: int = 200, **values: object) -> HTMLResponse:
     headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-store"}
-    return HTMLResponse(_pages.get_template(name).render(values), headers=headers)
+    return HTMLResponse(_pages.get_template(name).render(values), status, headers)

@@ -1,5 +1,5 @@
 "use strict";
-// Both pages work without this script; it only chooses a language, copies, asks for the health and looks at a code's form.
+// All pages work without this script; it only chooses a language, copies, asks for the health and looks at a code's form.
 
 const LANGUAGES = ["zh-CN", "en"];
 const STORED_LANGUAGE = "liangzheng.language";
