@@ -2,12 +2,13 @@
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from ._fault import Fault
 
 PublicKey = ec.EllipticCurvePublicKey
+PrivateKey = ec.EllipticCurvePrivateKey
 
 SIGNATURE_BYTES = 64
 _ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # n of P-256, FIPS 186-5
@@ -32,6 +33,12 @@ def verify(key: PublicKey, signature: bytes, message: bytes) -> None:
         key.verify(encode_dss_signature(r, s), message, _ES256)
     except InvalidSignature as error:
         raise Fault("the signature does not hold", "signature") from error
+
+
+def sign(key: PrivateKey, message: bytes) -> bytes:
+    """An ES256 signature, r‖s."""
+    r, s = decode_dss_signature(key.sign(message, _ES256))
+    return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
 def from_compressed(x: bytes, y_is_odd: bool) -> PublicKey:

@@ -1,4 +1,4 @@
-"""All network access of the SDK: one bounded GET.
+"""All network access of the SDK: a bounded GET and a bounded POST.
 
 Only https, and http for this machine itself; never a redirect; the address is looked at before the connection
 is made and then connected to, so that a second look-up cannot give another one; proxies of the environment are
@@ -10,6 +10,8 @@ import ipaddress
 import socket
 import ssl
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -37,6 +39,15 @@ class Document:
     date: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server answered to a POST."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
 def origin(url: str) -> tuple[str, str, int]:
     """Scheme, host and port of a URL that may be fetched at all.
 
@@ -62,17 +73,51 @@ def get(url: str, accept: str, max_bytes: int, *, etag: str | None = None, priva
             `content_type_wrong`, `too_large`.
     """
     parts = _split(url)
-    connection = _connect(parts, private_network)
-    headers = {"Accept": accept, "Accept-Encoding": "identity", "User-Agent": "liangzheng-verifier"}
-    if etag is not None:
-        headers["If-None-Match"] = etag
-    try:
-        connection.request("GET", (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), headers=headers)
-        response = connection.getresponse()
+    headers = {"Accept": accept} | ({"If-None-Match": etag} if etag is not None else {})
+    with _exchange(parts, private_network, "GET", headers, None) as response:
         if response.status == 304 and etag is not None:
             return Document(None, etag, _date(response))
         _expect_answer(response, accept)
         return Document(_body(response, max_bytes), response.headers.get("ETag"), _date(response))
+
+
+def post(
+    url: str, content_type: str, body: bytes, max_bytes: int, bearer: str | None, *, private_network: bool = False
+) -> Answer:
+    """POST a body; the answer is given whatever its status, but for a redirect.
+
+    Args:
+        url: https, or http on this machine.
+        content_type: Of the body.
+        max_bytes: A longer answer is refused.
+        bearer: The access token, None where none is needed.
+        private_network: As for `get`.
+
+    Raises:
+        TrustError: `url_not_allowed`, `address_not_allowed`, `unreachable`, `redirect_refused`, `content_type_wrong`,
+            `too_large`.
+    """
+    headers = {"Accept": "application/json, application/problem+json", "Content-Type": content_type}
+    if bearer is not None:
+        headers["Authorization"] = f"Bearer {bearer}"
+    with _exchange(_split(url), private_network, "POST", headers, body) as response:
+        if 300 <= response.status < 400:
+            raise TrustError("redirect_refused", f"the server answered {response.status}")
+        _expect_plain(response)
+        return Answer(response.status, response.headers.get_content_type(), _body(response, max_bytes))
+
+
+@contextmanager
+def _exchange(
+    parts: SplitResult, private_network: bool, method: str, headers: Mapping[str, str], body: bytes | None
+) -> Iterator[http.client.HTTPResponse]:
+    connection = _connect(parts, private_network)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    always = {"Accept-Encoding": "identity", "User-Agent": "liangzheng-verifier"}
+    try:
+        connection.request(method, target, body, {**always, **headers})
+        with closing(connection.getresponse()) as response:
+            yield response
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise TrustError("unreachable", f"{type(error).__name__} while fetching") from error
     finally:
@@ -163,6 +208,10 @@ def _expect_answer(response: http.client.HTTPResponse, accept: str) -> None:
         raise TrustError("http_status", f"the server answered {response.status}")
     if response.headers.get_content_type() != accept:
         raise TrustError("content_type_wrong", f"the server did not send {accept}")
+    _expect_plain(response)
+
+
+def _expect_plain(response: http.client.HTTPResponse) -> None:
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise TrustError("content_type_wrong", "the server sent a compressed body that was not asked for")
 

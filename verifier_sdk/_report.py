@@ -1,12 +1,25 @@
 """What the command line says: results as text in Chinese or English, and as JSON."""
 
 import unicodedata
-from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from .errors import CannotTell, TrustError, VerifierError
-from .models import ItemValue, Knowledge, Label, Outcome, SyncItem, SyncReport, Valid, ValidCredential
+from .errors import CannotTell, NotValid, VerifierError
+from .models import (
+    ItemValue,
+    JournalEntry,
+    Knowledge,
+    Label,
+    Outcome,
+    Redeemed,
+    SyncItem,
+    SyncReport,
+    UploadReport,
+    Valid,
+    ValidCredential,
+)
 
 Language = Literal["zh", "en"]
 
@@ -39,6 +52,11 @@ _WORDS: dict[str, Label] = {
     "held": Label("现有 {} 前", "held: {} old"),
     "clock_ahead": Label("警告:本机时钟比服务器快 {},请校时", "CLOCK OFF: {} ahead of the server's"),
     "clock_behind": Label("警告:本机时钟比服务器慢 {},请校时", "CLOCK OFF: {} behind the server's"),
+    "on_line": Label("平台联网核验,编号 {}", "checked on line by the platform as {}"),
+    "portrait": Label("照片", "Photo"),
+    "portrait_json": Label("见 --json 输出", "in the output of --json"),
+    "waiting": Label("待上传核验记录 {} 条", "{} checks wait to be uploaded"),
+    "uploaded": Label("上传:接收 {},已有 {},拒收 {}", "uploaded: {} taken, {} known already, {} rejected"),
     "scene": Label("核验场景", "Scene"),
     "on_line_only": Label("仅限联网", "on line only"),
     "ends": Label("截止 {}", "ends {}"),
@@ -79,6 +97,36 @@ def valid_lines(result: Valid, language: Language) -> Iterator[str]:
     yield _ages(result.trust_age, result.status_age, language)
 
 
+def redeemed_lines(result: Redeemed, language: Language) -> Iterator[str]:
+    """A live code that the platform checked."""
+    yield f"{word('valid', language)} — {word('on_line', language).format(harmless(result.check_id))}"
+    yield f"{word('type', language)}: {pick(result.type_name, language)} ({result.type_code})"
+    yield f"{word('scene', language)}: {harmless(result.scene_id)}"
+    for item in result.items:
+        value = "、".join(map(str, item.value)) if isinstance(item.value, tuple) else str(item.value)
+        yield f"{pick(item.label, language)}: {harmless(value)}"
+    if result.portrait is not None:
+        yield f"{word('portrait', language)}: {word('portrait_json', language)}"
+    yield f"{word('state', language)}: {word('valid', language)}"
+    last_day = result.valid_until.isoformat() if result.valid_until else word("long_term", language)
+    yield f"{word('valid_until', language)}: {last_day}"
+
+
+def journal_lines(entries: Sequence[JournalEntry], language: Language) -> Iterator[str]:
+    """What waits to be uploaded."""
+    yield word("waiting", language).format(len(entries))
+    for entry in entries:
+        checked_at = datetime.fromtimestamp(entry.checked_at, UTC).isoformat()
+        yield f"{entry.id} {checked_at} {harmless(entry.scene or '-')}"
+
+
+def upload_lines(report: UploadReport, language: Language) -> Iterator[str]:
+    """What became of what was uploaded."""
+    yield word("uploaded", language).format(report.accepted, report.unchanged, len(report.rejected))
+    for entry_id, code in report.rejected:
+        yield f"{entry_id}: {harmless(code)}"
+
+
 def credential_lines(result: ValidCredential, language: Language) -> Iterator[str]:
     """A credential that holds."""
     yield f"{word('valid', language)} — {word('only', language)}"
@@ -97,7 +145,7 @@ def credential_lines(result: ValidCredential, language: Language) -> Iterator[st
 def refusal_lines(error: VerifierError, language: Language) -> Iterator[str]:
     """A code or credential that does not hold, or that this device cannot judge."""
     row = error.meaning
-    name = "cannot_tell" if isinstance(error, CannotTell | TrustError) else "not_valid"
+    name = "not_valid" if isinstance(error, NotValid) else "cannot_tell"
     yield f"{word(name, language)}: {row.zh if language == 'zh' else row.en}"
     yield f"{word('reason', language)}: {error.code} ({harmless(error.detail)})"
     if row.cure_en:
@@ -158,6 +206,37 @@ def valid_json(result: Valid) -> Mapping[str, object]:
     }
 
 
+def redeemed_json(result: Redeemed) -> Mapping[str, object]:
+    """A live code that the platform checked, for programs."""
+    return {
+        "outcome": "valid",
+        "online": True,
+        "check_id": result.check_id,
+        "type": {"code": result.type_code, "name": _label_json(result.type_name)},
+        "items": [{"name": item.name, "label": _label_json(item.label), "value": item.value} for item in result.items],
+        "portrait": result.portrait,
+        "state": result.state,
+        "valid_until": result.valid_until.isoformat() if result.valid_until else None,
+        "scene": {"id": result.scene_id, "version": result.scene_version},
+        "shown_at": result.shown_at.isoformat(),
+        "checked_at": result.checked_at.isoformat(),
+    }
+
+
+def journal_json(entries: Sequence[JournalEntry]) -> Mapping[str, object]:
+    """What waits to be uploaded, for programs."""
+    return {"entries": [{**asdict(entry), "cti": entry.cti.hex()} for entry in entries]}
+
+
+def upload_json(report: UploadReport) -> Mapping[str, object]:
+    """What became of what was uploaded, for programs."""
+    return {
+        "accepted": report.accepted,
+        "unchanged": report.unchanged,
+        "rejected": [{"id": entry_id, "code": code} for entry_id, code in report.rejected],
+    }
+
+
 def credential_json(result: ValidCredential) -> Mapping[str, object]:
     """A credential that holds, for programs."""
     return {
@@ -175,7 +254,7 @@ def credential_json(result: ValidCredential) -> Mapping[str, object]:
 
 def refusal_json(error: VerifierError) -> Mapping[str, object]:
     """What did not end in valid, for programs."""
-    outcome = "cannot_tell" if isinstance(error, CannotTell | TrustError) else "not_valid"
+    outcome = "not_valid" if isinstance(error, NotValid) else "cannot_tell"
     cure = {"cure": error.cure} if isinstance(error, CannotTell) else {}
     return {"outcome": outcome, "code": error.code, "detail": error.detail, **cure}
 

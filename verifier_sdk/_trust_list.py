@@ -17,6 +17,11 @@ from .models import Authority, Label, Scene
 
 MAX_TRUST_LIST_BYTES = 4 << 20  # the format's bound: thousands of keys and types
 SKEW_S = 30  # the format's: how far in the future `iat` may lie
+# What every pass begins with (live code format §3.1): key → name and label.
+OWN_ITEMS = {
+    0: ("holder_name", Label("持证主体", "Holder")),
+    1: ("certificate_number", Label("证照编号", "Licence number")),
+}
 
 _CODES = {
     "form": "trust_list_malformed",
@@ -43,14 +48,14 @@ class ListedKey:
 
 @dataclass(frozen=True, slots=True)
 class LicenceType:
-    """A licence type as the list names it; `labels` and the items' `names` by face key."""
+    """A licence type as the list names it; its items' `names` by face key, their `item_labels` by name."""
 
     code: str
     version: int
     vct: str
     name: Label
-    labels: Mapping[int, Label]
     names: Mapping[int, str]
+    item_labels: Mapping[str, Label]
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,13 @@ class TrustList:
         """The type that credentials name so, in the newest version listed."""
         named = [licence_type for licence_type in self.types if licence_type.vct == vct]
         return max(named, key=lambda licence_type: licence_type.version, default=None)
+
+    def item_by_key(self, licence_type: LicenceType | None, key: int) -> tuple[str | None, Label]:
+        """The name and label of a pass's item; no name and a makeshift label where the list does not know it."""
+        if licence_type is not None and key in licence_type.names:
+            name = licence_type.names[key]
+            return name, licence_type.item_labels[name]
+        return OWN_ITEMS.get(key) or (None, Label(f"第{key}项", f"Item {key}"))
 
     @cached_property
     def _keys(self) -> dict[tuple[str, bytes], list[ListedKey]]:
@@ -182,14 +194,16 @@ def _authority(value: object) -> Authority | None:
 
 
 def _licence_type(entry: Mapping[str, object]) -> LicenceType:
-    items = [item for each in as_array(entry.get("items")) if (item := as_object(each)).get("face_key") is not None]
+    items = [as_object(item) for item in as_array(entry.get("items"))]
+    item_labels = {as_text(item.get("name")): _scenes.label(item.get("label")) for item in items}
+    names = {as_integer(key): as_text(item["name"]) for item in items if (key := item.get("face_key")) is not None}
     return LicenceType(
         code=as_text(entry.get("code")),
         version=as_integer(entry.get("version")),
         vct=as_text(entry.get("vct")),
         name=_scenes.label(entry.get("name")),
-        labels={as_integer(item["face_key"]): _scenes.label(item.get("label")) for item in items},
-        names={as_integer(item["face_key"]): as_text(item.get("name")) for item in items},
+        names=names,
+        item_labels=item_labels,
     )
 
 

@@ -5,7 +5,8 @@ Two families say that a check did not end in "valid", because a caller acts diff
 * `NotValid`: the thing shown must not be accepted.
 * `CannotTell`: nothing is known against it, but this device cannot vouch for it; `cure` says how to mend that.
 
-`TrustError` is about the device's own knowledge (anchors, cache, synchronisation). Every error has a stable
+`TrustError` is about the device's own knowledge (anchors, cache, synchronisation), `JournalError` about its journal of
+checks without a network. Every error has a stable
 `code` out of `CODES` and a `detail` in English without personal data.
 """
 
@@ -19,6 +20,7 @@ class Family(StrEnum):
     NOT_VALID = "not_valid"
     CANNOT_TELL = "cannot_tell"
     TRUST = "trust"
+    JOURNAL = "journal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,10 @@ def _cannot_tell(en: str, zh: str, cure_en: str = _SYNC_EN, cure_zh: str = _SYNC
 
 def _trust(en: str, zh: str) -> Code:
     return Code(Family.TRUST, en, zh)
+
+
+def _journal(en: str, zh: str) -> Code:
+    return Code(Family.JOURNAL, en, zh)
 
 
 CODES: dict[str, Code] = {
@@ -99,6 +105,48 @@ CODES: dict[str, Code] = {
         "本机无法读写已核验记录",
         "make the folder of this program writable and free some disk space",
         "请检查程序数据目录的写权限和磁盘空间",
+    ),
+    "check_not_recorded": _cannot_tell(
+        "the check could not be entered into this device's journal",
+        "本次核验无法记入本机核验日志",
+        "upload the journal, or see why it cannot be written",
+        "请上传核验日志,或检查其无法写入的原因",
+    ),
+    # On line: what the platform alone can say, and why it could not be asked.
+    "already_used": _not_valid("this very code was already checked somewhere", "该亮证码已被核验过"),
+    "lapsed": _not_valid("the licence has ended or run out", "证照已注销或失效"),
+    "refused_by_platform": _not_valid(
+        "the platform says no, for a reason this program does not know", "平台判定无效,原因代码未知"
+    ),
+    "network_unavailable": _cannot_tell(
+        "the platform could not be reached",
+        "无法连接平台",
+        "try again with a network, or check without one where the scene allows it",
+        "请在有网络时重试;场景允许时可离线核验",
+    ),
+    "answer_not_trusted": _cannot_tell(
+        "the platform's answer does not verify",
+        "平台应答未通过验证",
+        "synchronise and ask for a fresh code; report it if it happens again",
+        "请同步后请持证人出示新码重试;如再次出现请上报",
+    ),
+    "clock_off": _cannot_tell(
+        "this device's clock disagrees with the platform's signed answer",
+        "本机时钟与平台签名应答的时间不一致",
+        "set this device's clock",
+        "请校准本机时钟",
+    ),
+    "verifier_refused": _cannot_tell(
+        "the platform does not accept this verifier, or not in this scene",
+        "平台不接受该核验方,或不允许其在该场景核验",
+        "ask the platform's operator about the registration of this verifier",
+        "请向平台运营方核实该核验方的登记情况",
+    ),
+    "too_many_requests": _cannot_tell(
+        "the platform has stopped this verifier for a while",
+        "平台已暂时限制该核验方",
+        "wait; ask the platform's operator if it goes on",
+        "请稍候;如持续出现请联系平台运营方",
     ),
     # SD-JWT VC.
     "credential_malformed": _not_valid("not an SD-JWT VC", "不是 SD-JWT VC 凭证"),
@@ -167,6 +215,11 @@ CODES: dict[str, Code] = {
     "status_list_from_the_future": _trust("issued in the future: a clock is off", "状态列表时间超前:时钟不准"),
     "status_list_expired": _trust("the status list offered has run out", "收到的状态列表已过期"),
     "status_list_rolled_back": _trust("older than the status list already held", "状态列表版本倒退"),
+    # The journal.
+    "journal_unavailable": _journal("the journal's files cannot be read or written", "核验日志文件无法读写"),
+    "journal_key_missing": _journal("the journal's key is gone", "核验日志的密钥缺失"),
+    "journal_tampered": _journal("the journal is not as it was written", "核验日志被改动或截断"),
+    "journal_full": _journal("the journal is full: upload it", "核验日志已满,请上传"),
 }
 
 
@@ -195,6 +248,10 @@ class CannotTell(VerifierError):
     def cure(self) -> str:
         """How to mend it (English; `meaning.cure_zh` has the Chinese)."""
         return self.meaning.cure_en
+
+
+class JournalError(VerifierError):
+    """The journal cannot take or give entries; what stands in it is unchanged."""
 
 
 class TrustError(VerifierError):

@@ -73,8 +73,7 @@ class Valid:
         type_code: The licence type, e.g. `driving-licence`.
         type_name: Its name in the trust list; the code itself where the list does not name it.
         profile: How much the holder shows.
-        items: What the holder shows, in the order of their keys; in a scene only what it is about, and always
-            the holder's name and the licence number, which say whose licence it is.
+        items: What the holder shows, in the order of their keys; in a scene only those it names.
         state: The state in the status list.
         valid_until: The last valid day (a Shanghai day), None for a long-term licence.
         authority: The authority of the signing key, where the trust list binds it to one.
@@ -168,6 +167,79 @@ class ValidCredential:
     status_age: timedelta | None
     checked_at: datetime
     key_binding: KeyBinding | None
+
+
+@dataclass(frozen=True, slots=True)
+class NamedItem:
+    """One item that the platform released: its name in the licence type, and its value."""
+
+    name: str
+    label: Label
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemed:
+    """A live code that the platform checked on line: its live state, and what the scene lets the verifier see.
+
+    Attributes:
+        check_id: The platform's id of this check, for questions later.
+        type_code, type_version, type_name: The licence type.
+        items: What was released, in the platform's order.
+        portrait: The holder's photo as a `data:` URI, where the scene has it.
+        state: The licence's state at this moment.
+        valid_until: The last valid day (a Shanghai day), None for a long-term licence.
+        scene_id, scene_version: The scene that decided what was released.
+        shown_at: When the holder's device made the code.
+        checked_at: When the platform checked it.
+    """
+
+    check_id: str
+    type_code: str
+    type_version: int
+    type_name: Label
+    items: tuple[NamedItem, ...]
+    portrait: str | None
+    state: Literal["valid"]
+    valid_until: date | None
+    scene_id: str
+    scene_version: int
+    shown_at: datetime
+    checked_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """A check without a network that ended in valid.
+
+    Attributes:
+        id: 32 hexadecimal digits, made with the entry; the platform knows it again by it.
+        checked_at: Seconds since 1970.
+        scene: The scene's id, None without one.
+        cti: The code's random id, 16 bytes.
+        status_uri, status_idx: Where the pass's status stands: the licence, without naming it.
+    """
+
+    id: str
+    checked_at: int
+    scene: str | None
+    cti: bytes
+    status_uri: str
+    status_idx: int
+
+
+@dataclass(frozen=True, slots=True)
+class UploadReport:
+    """What became of uploaded entries: taken, known already, refused (id and the platform's code)."""
+
+    accepted: int
+    unchanged: int
+    rejected: tuple[tuple[str, str], ...]
+
+    def __add__(self, other: "UploadReport") -> "UploadReport":
+        return UploadReport(
+            self.accepted + other.accepted, self.unchanged + other.unchanged, self.rejected + other.rejected
+        )
 
 
 class Outcome(StrEnum):

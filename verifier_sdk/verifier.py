@@ -10,9 +10,11 @@ except CannotTell as doubt:
 """
 
 import hmac
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 
-from . import _credential, _live_code, _scenes
+from . import _check_result, _credential, _live_code, _scenes
+from ._check_result import Asked
 from ._ecdsa import PublicKey
 from ._fault import Fault, told_as
 from ._freshness import expect_valid_status, fresh_trust_list
@@ -20,15 +22,15 @@ from ._live_code import Pass, Proof
 from ._seen_passes import SeenPasses
 from ._trust_list import LicenceType, ListedKey, TrustList, instant
 from .clock import Clock, SystemClock
-from .errors import CannotTell, NotValid, TrustError
-from .models import Item, Label, Profile, Scene, Shown, Valid, ValidCredential
+from .errors import CannotTell, JournalError, NotValid, TrustError
+from .journal import Journal
+from .models import Item, Label, Profile, Redeemed, Scene, Shown, Valid, ValidCredential
+from .online import OnlineClient
 from .policy import Expected, Policy
 from .trust import Trust
 
 SHANGHAI = timezone(timedelta(hours=8))  # fixed since 1991; needs no time zone database on the device
 AUDIENCE = "lz-show"
-
-_OWN_LABELS = {0: Label("持证主体", "Holder"), 1: Label("证照编号", "Licence number")}  # format §3.1
 
 
 class Verifier:
@@ -38,12 +40,20 @@ class Verifier:
         trust: What this device knows.
         policy: What it is content with.
         clock: Another clock than the machine's.
+        journal: Where checks without a network are entered. With one, a code is valid only once it stands there.
     """
 
-    def __init__(self, trust: Trust, policy: Policy | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        trust: Trust,
+        policy: Policy | None = None,
+        clock: Clock | None = None,
+        journal: Journal | None = None,
+    ) -> None:
         self._trust = trust
         self._policy = policy or Policy()
         self._clock = clock or SystemClock()
+        self._journal = journal
         self._seen_passes = SeenPasses()
 
     def check(self, qr_text: str, challenge: bytes | None = None, *, scene: str | None = None) -> Valid:
@@ -61,7 +71,7 @@ class Verifier:
         Raises:
             NotValid: It must not be accepted: every code of the format's §5 but those below.
             CannotTell: `trust_missing`, `trust_stale`, `status_missing`, `status_stale`, `status_value_unknown`,
-                `scene_unknown`, `scene_needs_network`, `replay_record_unavailable`.
+                `scene_unknown`, `scene_needs_network`, `replay_record_unavailable`, `check_not_recorded`.
 
         Not checked: whether the person is the holder (compare the photo online), whether the code is relayed
         live from elsewhere (give a challenge), the live state at the authority (the status list is as old as
@@ -73,8 +83,11 @@ class Verifier:
         status_age = expect_valid_status(  # (11)
             self._trust, self._policy, now, show_pass.status_uri, show_pass.status_idx, show_pass.type_code
         )
-        self._expect_first_time(proof.cti, now)  # (12)
-        return _result(proof, trust_list, key, checked_in, status_age, now)
+        if not self._record(proof.cti, now):  # (12)
+            raise NotValid("code_replayed", f"seen within the last {self._policy.replay_window_s} s")
+        result = _result(proof, trust_list, key, checked_in, status_age, now)
+        self._enter(result)
+        return result
 
     def check_shown(self, qr_text: str, challenge: bytes | None = None) -> Shown:
         """Steps 1 to 10 of `check`: all that needs neither status list nor replay record.
@@ -101,6 +114,51 @@ class Verifier:
             made_at_s=proof.iat,
             cti=proof.cti,
         )
+
+    def redeem(
+        self,
+        qr_text: str,
+        scene: str,
+        client: OnlineClient,
+        *,
+        challenge: bytes | None = None,
+        items: Sequence[str] | None = None,
+        reason: str | None = None,
+        operator: str | None = None,
+        or_offline: bool = False,
+    ) -> Redeemed | Valid:
+        """Have the platform check a live code, which uses it up everywhere: live state, photo, items of the scene.
+
+        What is no live code is not sent. The platform's answer counts only under its signature, made for this
+        verifier and this code. If the answer is lost on the way, the code is used up nevertheless: ask for the next.
+
+        Args:
+            qr_text, challenge: As for `check`.
+            scene: The scene's id. Only what it allows is released.
+            client: The way to the platform.
+            items: Fewer items than the scene has, by name.
+            reason, operator: Why, and the inspector's own id, for the access log that the holder reads; up to 200 and
+                64 characters.
+            or_offline: When the platform cannot be reached, `check` in its stead (with its result and errors).
+
+        Raises:
+            NotValid: By this device's own reading (`malformed`, …) or by the platform's.
+            CannotTell: `trust_missing`, `trust_stale`, `network_unavailable`, `answer_not_trusted`, `clock_off`,
+                `verifier_refused`, `too_many_requests`, `scene_unknown`.
+        """
+        proof = _live_code.read(qr_text)
+        trust_list = fresh_trust_list(self._trust, self._policy, self._clock.now())
+        try:
+            answer = client.check(qr_text, scene, challenge=challenge, items=items, reason=reason, operator=operator)
+        except CannotTell as doubt:
+            if or_offline and doubt.code == "network_unavailable":
+                return self.check(qr_text, challenge, scene=scene)
+            raise
+        now = self._clock.now()
+        asked = Asked(qr_text, scene, client.client_id)
+        result = _check_result.read(answer, asked, self._trust, trust_list, now, self._policy.skew_s)
+        self._record(proof.cti, now)  # so that it does not pass here without a network either
+        return result
 
     def check_credential(self, sd_jwt: str) -> ValidCredential:
         """Check an SD-JWT VC as its issuer sent it, without key binding: what a wallet does on receipt.
@@ -188,13 +246,19 @@ class Verifier:
         if not show_pass.nbf - skew_s <= proof.iat <= show_pass.exp + skew_s:
             raise NotValid("proof_outside_pass", "made outside the validity of its pass")
 
-    def _expect_first_time(self, cti: bytes, now: datetime) -> None:
+    def _record(self, cti: bytes, now: datetime) -> bool:
         try:
-            is_first = self._trust.record_code(cti, now, self._policy.replay_window_s)
+            return self._trust.record_code(cti, now, self._policy.replay_window_s)
         except TrustError as error:
             raise CannotTell("replay_record_unavailable", error.detail) from error
-        if not is_first:
-            raise NotValid("code_replayed", f"seen within the last {self._policy.replay_window_s} s")
+
+    def _enter(self, result: Valid) -> None:
+        if self._journal is None:
+            return
+        try:
+            self._journal.record(result)
+        except JournalError as error:
+            raise CannotTell("check_not_recorded", f"{error.code}: {error.detail}") from error
 
 
 def _signed_by(show_pass: Pass, key: ListedKey) -> bool:
@@ -233,7 +297,7 @@ def _result(
         type_code=show_pass.type_code,
         type_name=licence_type.name if licence_type else Label(show_pass.type_code, show_pass.type_code),
         profile=_profile(proof),
-        items=_shown_items(show_pass, licence_type, scene),
+        items=_shown_items(show_pass, trust_list, licence_type, scene),
         state="valid",
         valid_until=show_pass.valid_until,
         authority=key.authority,
@@ -248,11 +312,13 @@ def _result(
     )
 
 
-def _shown_items(show_pass: Pass, licence_type: LicenceType | None, scene: Scene | None) -> tuple[Item, ...]:
-    labels, names = (licence_type.labels, licence_type.names) if licence_type else ({}, {})
+def _shown_items(
+    show_pass: Pass, trust_list: TrustList, licence_type: LicenceType | None, scene: Scene | None
+) -> tuple[Item, ...]:
     wanted = scene.items.get(show_pass.type_code, frozenset()) if scene is not None else None
-    return tuple(
-        Item(key, labels.get(key) or _OWN_LABELS.get(key) or Label(f"第{key}项", f"Item {key}"), value)
-        for key, value in show_pass.items
-        if wanted is None or key in _OWN_LABELS or names.get(key) in wanted
-    )
+    items = []
+    for key, value in show_pass.items:
+        name, label = trust_list.item_by_key(licence_type, key)
+        if wanted is None or name in wanted:
+            items.append(Item(key, label, value))
+    return tuple(items)

@@ -246,7 +246,7 @@ class Issuer:
             "version": 3,
             "name": {"zh-CN": "道路交通执法", "en": "Road traffic"},
             "licence_types": ["driving-licence"],
-            "items": {"driving-licence": ["vehicle_class"]},
+            "items": {"driving-licence": ["holder_name", "vehicle_class", "portrait"]},
             "offline": True,
             "legal_basis": "道路交通安全法",
         }

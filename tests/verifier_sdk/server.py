@@ -2,7 +2,7 @@
 
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,15 +23,22 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+Taker = Callable[[bytes, str | None], "Answer | None"]
+
+
 @dataclass
 class Server:
-    """`answers` by path may be changed while it runs; `asked` lists the paths in order."""
+    """`answers` (GET) and `takers` (POST) by path may be changed while it runs; `asked` lists the paths in order.
+
+    A taker gets the body and the `Authorization` header. None for an answer breaks the connection off.
+    """
 
     base: str
     issuer: Issuer
     answers: dict[str, Answer] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     now: datetime = NOW
+    takers: dict[str, Taker] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -88,7 +95,18 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         served: Server = self.server.served  # type: ignore[attr-defined]
         served.asked.append(self.path)
-        answer = served.answers.get(self.path, Answer(b"", "text/plain", 404))
+        self._answer(served.answers.get(self.path, Answer(b"", "text/plain", 404)))
+
+    def do_POST(self) -> None:
+        served: Server = self.server.served  # type: ignore[attr-defined]
+        served.asked.append(self.path)
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        take = served.takers.get(self.path, lambda body, authorization: Answer(b"", "text/plain", 404))
+        answer = take(body, self.headers.get("Authorization"))
+        if answer is not None:
+            self._answer(answer)
+
+    def _answer(self, answer: Answer) -> None:
         etag = answer.headers.get("ETag")
         if etag is not None and self.headers.get("If-None-Match") == etag:
             answer = Answer(b"", answer.content_type, 304)

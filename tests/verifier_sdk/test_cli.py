@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 import qrcode
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.fakes import FakeClock
 from tests.verifier_sdk.issuer import NOW_S, Issuer
+from tests.verifier_sdk.platform import CLIENT_ID, Platform, as_json, problem
 from tests.verifier_sdk.server import Server, serve
 from verifier_sdk import cli
 
@@ -135,6 +137,91 @@ def test_a_scene_is_named_and_listed(ready: Run, server: Server) -> None:
     assert ready(live_code(server), "--scene", "bank")[0] == 3
     assert "Scene: bank Road traffic, on line only" in ready("status", "--lang", "en")[1]
     assert [scene["id"] for scene in json.loads(ready("status", "--json")[1])["scenes"]][:1] == ["road-traffic"]
+
+
+@pytest.fixture
+def registered(
+    run: Run, server: Server, anchor: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Run, Platform]:
+    """The command of a registered verifier, on a device that has synchronised."""
+    platform = Platform(server)
+    pem = platform.verifier_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "key.pem").write_bytes(pem)
+    monkeypatch.setenv("LIANGZHENG_VERIFIER_CLIENT_ID", CLIENT_ID)
+    monkeypatch.setenv("LIANGZHENG_VERIFIER_CLIENT_KEY", str(tmp_path / "key.pem"))
+    assert run("sync", server.url, "--anchor", anchor)[0] == 0
+    return run, platform
+
+
+def test_a_code_is_checked_on_line(registered: tuple[Run, Platform], server: Server) -> None:
+    run, platform = registered
+    code, output = run(live_code(server), "--online", "--scene", "road-traffic", "--reason", "事故", "--lang", "zh")
+    assert code == 0
+    assert output.splitlines() == [
+        "有效 — 平台联网核验,编号 check-1",
+        "证照类型: 机动车驾驶证 (driving-licence)",
+        "核验场景: road-traffic",
+        "持证主体: 张三丰",
+        "准驾车型: C1、D",
+        "other: 1",
+        "照片: 见 --json 输出",
+        "状态: 有效",
+        "有效期至: 2027-03-03",
+    ]
+    assert platform.requests[0]["reason"] == "事故"
+    result = json.loads(run(live_code(server), "--online", "--scene", "road-traffic", "--json")[1])
+    assert (result["outcome"], result["online"], result["portrait"]) == ("valid", True, "data:image/jpeg;base64,AAAA")
+    platform.answer = lambda _: problem(409, "already_used")
+    code, output = run(live_code(server), "--online", "--scene", "road-traffic", "--lang", "zh")
+    assert (code, output.splitlines()[0]) == (1, "无效: 该亮证码已被核验过")
+
+
+def test_a_check_on_line_needs_a_scene_and_a_registration(
+    registered: tuple[Run, Platform], server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = registered
+    online = (live_code(server), "--online", "--scene", "road-traffic")
+    assert run(live_code(server), "--online")[0] == 2
+    assert run(*online, "--client-key", tmp_path / "no.pem")[0] == 2
+    assert run(*online, "--client-key", tmp_path / "root.pem")[0] == 2
+    assert run(*online, "--home", tmp_path / "empty")[0] == 2
+    monkeypatch.delenv("LIANGZHENG_VERIFIER_CLIENT_ID")
+    code, output = run(*online)
+    assert (code, "--client-id" in output) == (2, True)
+
+
+def test_checks_without_a_network_are_listed_and_uploaded(registered: tuple[Run, Platform], server: Server) -> None:
+    run, platform = registered
+    gone = ("--online", "--server", "http://127.0.0.1:9", "--scene", "road-traffic", "--journal")
+    assert run(live_code(server), *gone)[0] == 3
+    assert run(live_code(server), *gone, "--or-offline")[0] == 0
+    assert run(live_code(server), "--journal")[0] == 0
+    code, output = run("journal", "list", "--lang", "zh")
+    assert (code, output.splitlines()[0], len(output.splitlines())) == (0, "待上传核验记录 2 条", 3)
+    listed = json.loads(run("journal", "list", "--json")[1])["entries"]
+    assert [entry["scene"] for entry in listed] == ["road-traffic", None]
+    code, output = run("journal", "upload", "--lang", "en")
+    assert (code, output) == (0, "uploaded: 2 taken, 0 known already, 0 rejected\n")
+    assert list(platform.told) == [entry["id"] for entry in listed]
+    assert run("journal", "list", "--lang", "en")[1] == "0 checks wait to be uploaded\n"
+    assert run(live_code(server), "--journal")[0] == 0
+    platform.answer = lambda answer: as_json(
+        {"entries": [{**answer["entries"][0], "outcome": "rejected", "code": "too_old"}]}
+    )
+    assert ": too_old" in run("journal", "upload", "--lang", "en")[1]
+    assert json.loads(run("journal", "upload", "--json")[1]) == {"accepted": 0, "unchanged": 0, "rejected": []}
+
+
+def test_a_journal_that_was_changed_is_said(registered: tuple[Run, Platform], server: Server, tmp_path: Path) -> None:
+    run, platform = registered
+    assert run(live_code(server), "--journal")[0] == 0
+    file = tmp_path / "home" / "journal"
+    file.write_bytes(file.read_bytes()[:-1])
+    code, output = run("journal", "upload", "--lang", "zh")
+    assert (code, "核验日志被改动或截断" in output) == (3, True)
+    code, output = run(live_code(server), "--journal")
+    assert (code, "journal_tampered" in output) == (3, True)
+    assert platform.told == {}
 
 
 def test_a_clock_that_is_off_is_said(ready: Run, server: Server, clock: FakeClock) -> None:

@@ -7,24 +7,41 @@ from typing import Any
 
 import pytest
 
+from tests.verifier_sdk import documents
 from tests.verifier_sdk.cases import VALID, Case, World, outcome
-from tests.verifier_sdk.test_sync import REFUSED_ANSWERS, REFUSED_STATUS_LISTS, REFUSED_TRUST_LISTS
+from tests.verifier_sdk.documents import Document, Held
 from tests.verifier_sdk.write_vectors import FILES, VECTORS
 from verifier_sdk.errors import CODES, Family
 
 PACKAGE = Path(__file__).parents[2] / "verifier_sdk"
-ON_THE_DEVICE = {"code_replayed", "replay_record_unavailable"}  # state, no input: test_live_code.py
-AT_SYNCHRONISATION = {  # test_sync.py, by name
-    "anchor_invalid",
-    "anchor_missing",
-    "anchor_changed",
-    "cache_unavailable",
-    "url_not_allowed",
-    "host_not_allowed",
-    "address_not_allowed",
-    "unreachable",
-    "too_large",
-    "aggregation_malformed",
+NO_VECTOR = {  # why no input alone brings the code about, and where it is tested
+    "code_replayed": "the device's memory: test_live_code.py",
+    "replay_record_unavailable": "the device's disk: test_live_code.py",
+    "check_not_recorded": "the device's journal: test_journal.py",
+    "already_used": "the platform's memory: test_online.py",
+    "lapsed": "the platform's knowledge: test_online.py",
+    "refused_by_platform": "an answer that nobody signs: test_online.py",
+    "verifier_refused": "an answer that nobody signs: test_online.py",
+    "too_many_requests": "an answer that nobody signs: test_online.py",
+    "network_unavailable": "the network: test_online.py",
+    "anchor_invalid": "the caller's argument: test_sync.py",
+    "anchor_missing": "the caller's argument: test_sync.py",
+    "anchor_changed": "the device's memory: test_sync.py",
+    "cache_unavailable": "the device's disk: test_sync.py",
+    "url_not_allowed": "the caller's argument: test_sync.py",
+    "host_not_allowed": "the address of a document: test_sync.py",
+    "address_not_allowed": "the network: test_sync.py",
+    "unreachable": "the network: test_sync.py",
+    "http_status": "the network: test_sync.py",
+    "redirect_refused": "the network: test_sync.py",
+    "content_type_wrong": "the network: test_sync.py",
+    "too_large": "larger than a file of vectors should be: test_sync.py",
+    "aggregation_malformed": "nobody signs it, and it only says what to fetch: test_sync.py",
+    "status_list_rolled_back": "the device's memory: test_sync.py",
+    "journal_unavailable": "the device's disk: test_journal.py",
+    "journal_key_missing": "the device's disk: test_journal.py",
+    "journal_tampered": "no exchanged format: test_journal.py",
+    "journal_full": "the device's disk: test_journal.py",
 }
 
 
@@ -44,12 +61,20 @@ def test_a_vector_has_its_outcome(world: World, case: Case, tmp_path: Path) -> N
     assert outcome(case, world, tmp_path) == case.expect
 
 
-def test_every_code_has_a_refusing_vector() -> None:
-    refused = {case["expect"] for name in FILES for case in load(name)["cases"]} - {VALID}
-    assert refused | ON_THE_DEVICE == {code for code, row in CODES.items() if row.family is not Family.TRUST}
-    tables = (REFUSED_TRUST_LISTS, REFUSED_ANSWERS, REFUSED_STATUS_LISTS)
-    fetched = {code for table in tables for code, _ in table.values()}
-    assert fetched | AT_SYNCHRONISATION == {code for code, row in CODES.items() if row.family is Family.TRUST}
+@pytest.mark.parametrize("case", load("documents")["cases"], ids=lambda case: f"{case['kind']}: {case['name']}")
+def test_a_document_has_its_outcome(case: dict[str, str]) -> None:
+    assert documents.outcome(Document(**case), Held(**load("documents")["held"])) == case["expect"]
+
+
+def test_every_code_has_a_refusing_vector_or_a_reason() -> None:
+    refused = {case["expect"] for name in (*FILES, "documents") for case in load(name)["cases"]} - {VALID}
+    assert refused.isdisjoint(NO_VECTOR)
+    assert refused | NO_VECTOR.keys() == CODES.keys()
+
+
+def test_a_code_without_a_vector_is_tested_where_it_says() -> None:
+    for code, reason in NO_VECTOR.items():
+        assert code in (Path(__file__).parent / reason.rpartition(" ")[2]).read_text(), code
 
 
 def test_every_code_says_what_it_means_in_two_languages_and_how_to_mend_it() -> None:

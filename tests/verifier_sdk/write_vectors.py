@@ -6,6 +6,7 @@ The keys are made for one run and thrown away; the files hold no private key.
 import json
 from pathlib import Path
 
+from tests.verifier_sdk import documents
 from tests.verifier_sdk.cases import World, as_json
 from tests.verifier_sdk.credentials import credential_cases
 from tests.verifier_sdk.issuer import Issuer
@@ -25,7 +26,12 @@ def main() -> None:
     for name, (source, make) in FILES.items():
         issuer = Issuer()
         vectors = as_json(source, World.of(issuer), make(issuer))
-        (VECTORS / f"{name}.json").write_text(json.dumps(vectors, indent=1) + "\n")
+        _write(name, vectors)
+    _write("documents", documents.vectors())
+
+
+def _write(name: str, vectors: object) -> None:
+    (VECTORS / f"{name}.json").write_text(json.dumps(vectors, indent=1) + "\n")
 
 
 if __name__ == "__main__":
