@@ -13,6 +13,7 @@ from wallet_api.http import RequestContext
 from wallet_api.oauth.fresh_nonces import FreshNonces
 from wallet_api.routes import (
     batches,
+    checks,
     departments,
     health,
     licence_lists,
@@ -20,6 +21,7 @@ from wallet_api.routes import (
     oauth,
     openid4vci,
     pages,
+    showing,
     trust,
     types,
     well_known,
@@ -32,7 +34,7 @@ MAX_BODY_BYTES = 262_144  # the largest presentation that the standards' own lim
 TAGS = [
     {"name": "wallets", "description": "OpenID4VCI 1.0: metadata, tokens, nonces, credentials"},
     {"name": "holders", "description": "What a holder's wallet asks for"},
-    {"name": "verifiers", "description": "Trust list, status lists, the anchor"},
+    {"name": "verifiers", "description": "Trust list, status lists, the anchor; scenes, checks on line, journals"},
     {"name": "departments", "description": "Licences in, and every later step on them"},
     {"name": "types", "description": "The directory of licence types"},
     {"name": "operations", "description": "Health"},
@@ -78,7 +80,7 @@ def create_app(settings: Settings, *, platform: Platform | None = None) -> FastA
     served = APIRouter(prefix=at)
     for module in (openid4vci, oauth):  # where strangers may call, and make the store write
         served.include_router(module.router, dependencies=[Depends(limit_address)])
-    for module in (pages, trust, types, departments, licence_lists, batches, me, health):
+    for module in (pages, trust, types, departments, licence_lists, batches, me, showing, checks, health):
         served.include_router(module.router)
     app.include_router(served)
     problems.install(app)

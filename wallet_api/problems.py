@@ -20,8 +20,19 @@ from credentials.errors import CredentialsError
 from credentials.issuance import CredentialRequestRefused, NotIssuable, OfferUnknown
 from credentials.registry import IntakeConflict, RowError, UnknownBatch, UnknownHolder, UnknownLicence
 from credentials.status.errors import UnknownStatusList
+from presentation.checks import (
+    AlreadyUsed,
+    CheckRefused,
+    CodeRefused,
+    JournalInvalid,
+    LicenceNotValid,
+    PatternStopped,
+    SceneNotAllowed,
+)
 from presentation.errors import PresentationError
+from presentation.scenes import SceneInvalid, SceneUnknown
 from presentation.shows import DeviceKeyUnknown, NotShowable, PassRequestInvalid
+from presentation.verifiers import VerifierInvalid, VerifierSuspended, VerifierUnknown
 from wallet_api.dependencies import Replayed
 from wallet_api.edge import CursorInvalid, IdempotencyRefused, LimitExceeded
 from wallet_api.oauth import AccessRefused, OAuthError
@@ -40,6 +51,17 @@ _STATUS: dict[type[Exception], int] = {
     IntakeConflict: 409,
     DeviceKeyUnknown: 409,
     PassRequestInvalid: 422,
+    VerifierUnknown: 403,
+    VerifierSuspended: 403,
+    VerifierInvalid: 422,
+    SceneUnknown: 404,
+    SceneInvalid: 422,
+    SceneNotAllowed: 403,
+    CodeRefused: 422,
+    LicenceNotValid: 409,
+    AlreadyUsed: 409,
+    PatternStopped: 429,
+    JournalInvalid: 422,
     RowError: 422,
 }
 
@@ -85,8 +107,13 @@ async def _domain(request: Request, error: Exception) -> JSONResponse:
     status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), None)
     if status is None:
         return await _unexpected(request, error)
-    field = {"field": error.field} if isinstance(error, RowError) else {}
-    return problem(status, error.code, error.detail, **field)
+    members = {"field": error.field} if isinstance(error, RowError) else {}
+    if isinstance(error, CheckRefused) and error.outcome is not None:
+        members["outcome"] = error.outcome
+    answer = problem(status, error.code, error.detail, **members)
+    if status == 429:
+        answer.headers["Retry-After"] = "60"
+    return answer
 
 
 async def _credential_request(_request: Request, error: Exception) -> JSONResponse:

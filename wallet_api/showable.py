@@ -6,12 +6,12 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from credentials.catalogue import Catalogue
-from credentials.issuance import Issuance
+from credentials.issuance import Issuance, IssuanceGrant
 from credentials.registry import Registry, UnknownLicence
 from credentials.registry.ports import Clock
-from presentation.shows import DeviceKeyUnknown, NotShowable, ShowableLicence, StatusPlace
+from presentation.shows import DeviceKeyUnknown, NotShowable, PassRequestInvalid, Profile, ShowableLicence, StatusPlace
 
-PASS_FORMAT = "lz-pass+cwt"  # noqa: S105  (a token format)
+PASS_FORMATS = {Profile.MINIMAL: "lz-pass-min+cwt", Profile.FACE: "lz-pass-face+cwt"}
 ORGANISATION_CODES = "0"  # GB/T 36903 appendix A: 0xx are organisations, all others natural persons
 
 
@@ -25,7 +25,7 @@ class StoredLicences:
         self._clock = clock
 
     async def showable(
-        self, session: AsyncSession, licence_id: str, holder_id: str, key_thumbprint: str
+        self, session: AsyncSession, licence_id: str, holder_id: str, key_thumbprint: str | None
     ) -> ShowableLicence:
         """See `presentation.shows.ports.Licences`."""
         licence = await self._registry.licence(session, licence_id, lock=True)
@@ -33,7 +33,10 @@ class StoredLicences:
             raise UnknownLicence("there is no such licence")
         if not licence.in_force(self._clock.now()):
             raise NotShowable("the licence is not in force today")
-        if not await self._issuance.was_issued_to(session, licence_id, holder_id, key_thumbprint):
+        known = key_thumbprint is None or await self._issuance.was_issued_to(
+            session, licence_id, holder_id, key_thumbprint
+        )
+        if not known:
             raise DeviceKeyUnknown("no credential of this licence was issued to this key; fetch the credential first")
         items = self._catalogue.get(licence.type_code, licence.type_version).items
         return ShowableLicence(
@@ -52,16 +55,43 @@ class StoredLicences:
             },
         )
 
+    async def chosen(
+        self, session: AsyncSession, grant: IssuanceGrant, identifier: str | None, key_thumbprint: str | None
+    ) -> str:
+        """Which licence a wallet means: the one it names, that of its grant, or the one its key has a credential of.
+
+        Raises:
+            UnknownLicence: the named one is none of the holder's, or not of what was granted.
+            PassRequestInvalid: several are possible, or none.
+        """
+        if identifier is not None:
+            licence = await self._registry.by_identifier(session, identifier)
+            granted = licence.type_code in grant.configuration_ids and grant.licence_id in (None, licence.id)
+            if grant.holder_id not in licence.holder_ids or not granted:
+                raise UnknownLicence("no licence carries this identifier")
+            return licence.id
+        if grant.licence_id is not None:
+            return grant.licence_id
+        found = (
+            []
+            if key_thumbprint is None
+            else await self._issuance.licences_of_key(session, grant.holder_id, key_thumbprint)
+        )
+        if len(found) != 1:
+            raise PassRequestInvalid("say which licence: give its certificate_identifier as licence")
+        return found[0]
+
     async def reserve_status(
         self,
         session: AsyncSession,
         licence: ShowableLicence,
+        profile: Profile,
         key_thumbprint: str,
         signing_kid: bytes,
         expiries: Sequence[datetime],
     ) -> Sequence[StatusPlace]:
         """See `presentation.shows.ports.Licences`."""
         references = await self._issuance.record(
-            session, licence.id, licence.holder_id, PASS_FORMAT, key_thumbprint, signing_kid, expiries
+            session, licence.id, licence.holder_id, PASS_FORMATS[profile], key_thumbprint, signing_kid, expiries
         )
         return [StatusPlace(reference.uri, reference.idx) for reference in references]

@@ -20,7 +20,12 @@ from credentials.registry import Intake, Registry
 from credentials.registry.ports import Clock
 from credentials.status import StatusService
 from notifications import DeliveryPolicy, Inbox, Outbox, ReminderService, Sink, TickReport, tick
-from presentation.shows import Shows
+from presentation.accesslog import AccessLog
+from presentation.checks import Checks, Journals, LiveTrust
+from presentation.scenes import Scenes
+from presentation.shows import HeldKeys, Shows
+from presentation.verifiers import Verifiers
+from wallet_api.checking import CheckSigner, OwnTrustList, PackTypes, ShownLicences, pack_scenes
 from wallet_api.clock import SystemClock
 from wallet_api.database import Database
 from wallet_api.deployment_secrets import Secrets
@@ -50,7 +55,15 @@ class Platform:
     keys: KeyService
     key_ring: LiveKeyRing
     trust_list: TrustListService
+    showable: StoredLicences
     shows: Shows
+    held_keys: HeldKeys
+    verifiers: Verifiers
+    scenes: Scenes
+    access_log: AccessLog
+    live_trust: LiveTrust
+    checks: Checks
+    journals: Journals
     one_time: OneTimeValues
     oauth: AuthorizationServer
     sign_ins: SignIns
@@ -120,6 +133,11 @@ class Platform:
             policy=wallet_policy(settings),
         )
         licences = StoredLicences(registry, issuance, catalogue, clock)
+        trust_list = TrustListService(clock)
+        verifiers, scenes = Verifiers(clock), Scenes(PackTypes(catalogue), clock)
+        access_log = AccessLog(clock, secrets.protector)
+        live_trust = LiveTrust(OwnTrustList(trust_list, lambda: key_ring.ring), clock)
+        shown = ShownLicences(registry, issuance, catalogue, clock)
         return cls(
             settings=settings,
             clock=clock,
@@ -131,8 +149,29 @@ class Platform:
             status=status,
             keys=keys,
             key_ring=key_ring,
-            trust_list=TrustListService(clock),
+            trust_list=trust_list,
+            showable=licences,
             shows=Shows(licences, lambda: key_ring.signer(KeyPurpose.PASS), clock),
+            held_keys=HeldKeys(
+                licences, lambda: key_ring.signer(KeyPurpose.PASS), secrets.protector, clock, settings.public_url
+            ),
+            verifiers=verifiers,
+            scenes=scenes,
+            access_log=access_log,
+            live_trust=live_trust,
+            checks=Checks(
+                verifiers=verifiers,
+                scenes=scenes,
+                licences=shown,
+                access_log=access_log,
+                trust=live_trust,
+                one_time=one_time,
+                signer=CheckSigner(lambda: key_ring.signer(KeyPurpose.CHECK)),
+                marks=secrets.protector,
+                clock=clock,
+                public_url=settings.public_url,
+            ),
+            journals=Journals(verifiers=verifiers, scenes=scenes, licences=shown, access_log=access_log, clock=clock),
             one_time=one_time,
             oauth=oauth,
             sign_ins=SignIns(database, issuance, registry, clock, settings.public_url),
@@ -151,6 +190,7 @@ class Platform:
         Safe when several processes start at once.
         """
         await self.renew_keys()
+        await self.seed_scenes()
         await self.publish_trust()
         await self.publish_status()
 
@@ -159,12 +199,19 @@ class Platform:
         async with self.database.transaction() as session:
             await self.keys.ensure(session, self._wanted_keys())
 
+    async def seed_scenes(self) -> None:
+        """Take over the scenes of the type packs, where no operator has put others."""
+        async with self.database.transaction() as session:
+            await self.scenes.seed(session, pack_scenes(self.catalogue))
+
     async def publish_trust(self) -> None:
         """Take over rotated keys, and sign the trust list when something in it changed or it grows old."""
         async with self.database.transaction() as session:
             await self.key_ring.reload(session)
             types = trust_list_types(self.catalogue, self.settings.public_url)
-            await self.trust_list.publish(session, self.key_ring.ring, types, self.settings.public_url)
+            scenes = [scene.published() for scene in await self.scenes.all(session)]
+            await self.trust_list.publish(session, self.key_ring.ring, types, self.settings.public_url, scenes)
+            await self.live_trust.reload(session)
 
     async def publish_status(self) -> None:
         """Sign the status lists that changed or grow old."""

@@ -43,6 +43,8 @@ async def prune(platform: Platform) -> None:
         await platform.one_time.prune(session, now)
         await oauth.prune(session, now)
         await edge.prune(session, now)
+        await platform.checks.prune(session)
+        await platform.held_keys.prune(session)
 
 
 def _logged(name: str, tick: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:

@@ -1,5 +1,7 @@
 """A licence type, as its type pack describes it. Values only; the pack's form is in PACKS.md."""
 
+import base64
+import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +14,9 @@ from credentials.catalogue.errors import ItemError
 ITEM_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")  # also a valid svg_id (SD-JWT VC §9)
 MAX_SAFE_INTEGER: Final = 2**53 - 1  # what JSON readers in JavaScript hold exactly (RFC 8259 §6)
 _CONTROL_OR_SURROGATE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # Unicode categories Cc and Cs
+_DATA_URI = re.compile(r"data:image/(jpeg|png);base64,([A-Za-z0-9+/]+={0,2})")
+_IMAGE_STARTS = {"jpeg": b"\xff\xd8\xff", "png": b"\x89PNG\r\n\x1a\n"}
+MAX_IMAGE_CHARS: Final = 40_000  # of the data URI: a portrait of 30 kB; a row of an intake must hold it beside the rest
 _ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -100,7 +105,7 @@ class AuthorityLevel(StrEnum):
 
 
 class ItemType(StrEnum):
-    """JSON type of a data item; `date` is a string `YYYY-MM-DD`, `enum` one of the pack's values."""
+    """JSON type of a data item; `date` is text `YYYY-MM-DD`, `enum` one of the pack's values, `image` a data URI."""
 
     STRING = "string"
     INTEGER = "integer"
@@ -108,6 +113,7 @@ class ItemType(StrEnum):
     DATE = "date"
     STRING_ARRAY = "array-of-string"
     ENUM = "enum"
+    IMAGE = "image"
 
 
 class MaskRule(StrEnum):
@@ -196,6 +202,8 @@ class DataItem:
                 return value
             case ItemType.STRING_ARRAY:
                 return self._check_array(value)
+            case ItemType.IMAGE:
+                return self._check_image(value)
 
     def _check_array(self, value: object) -> list[str]:
         if not isinstance(value, list | tuple):
@@ -238,6 +246,19 @@ class DataItem:
             date.fromisoformat(value)
         except ValueError as error:
             raise ItemError(self.name, "item_not_allowed", "is not a calendar day YYYY-MM-DD") from error
+        return value
+
+    def _check_image(self, value: object) -> str:
+        if not isinstance(value, str):
+            raise self._wrong_type("a data URI")
+        if len(value) > MAX_IMAGE_CHARS:
+            raise ItemError(self.name, "item_too_long", f"more than {MAX_IMAGE_CHARS} characters")
+        found = _DATA_URI.fullmatch(value)
+        try:
+            if found is None or not base64.b64decode(found[2], validate=True).startswith(_IMAGE_STARTS[found[1]]):
+                raise ValueError
+        except (ValueError, binascii.Error) as error:
+            raise ItemError(self.name, "item_not_allowed", "is no JPEG or PNG as a base64 data URI") from error
         return value
 
     def _check_integer(self, value: object) -> int:

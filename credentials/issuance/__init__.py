@@ -13,7 +13,7 @@ from credentials.issuance.errors import (
     SelfCheckFailed,
 )
 from credentials.issuance.formats.openid4vci import PRE_AUTHORIZED_CODE, PROOF_TYP
-from credentials.issuance.models import CredentialOffer, IssuanceGrant
+from credentials.issuance.models import CredentialOffer, IssuanceGrant, IssuedToken
 from credentials.issuance.service import Issuance
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "GrantRefused",
     "Issuance",
     "IssuanceGrant",
+    "IssuedToken",
     "NotIssuable",
     "OfferUnknown",
     "SelfCheckFailed",

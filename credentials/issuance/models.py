@@ -46,6 +46,17 @@ class IssuanceGrant:
 
 
 @dataclass(frozen=True)
+class IssuedToken:
+    """That a credential or pass was issued, and for which licence and holder; `format` says which."""
+
+    licence_id: str
+    holder_id: str
+    format: str
+    issued_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
 class CredentialRequest:
     """A credential request of the right form (OpenID4VCI 1.0 §8.2), its key proof verified.
 

@@ -4,10 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Table, insert, select, update
+from sqlalchemy import Row, Table, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from credentials.issuance.models import IssuedToken
 from credentials.issuance.tables import CredentialOfferRow, IssuanceRow
+from credentials.status import StatusReference
 
 OFFER: Table = CredentialOfferRow.__table__  # type: ignore[attr-defined]
 ISSUANCE: Table = IssuanceRow.__table__  # type: ignore[attr-defined]
@@ -81,3 +83,34 @@ async def unexpired_status_places(
     for licence_id, uri, index in await session.execute(statement):
         places.setdefault(licence_id, []).append((uri, index))
     return places
+
+
+async def licences_of_key(
+    session: AsyncSession, holder_id: str, thumbprint: str, token_format: str, now: datetime
+) -> list[str]:
+    """The licences of a holder for which something unexpired of this format was issued to this key."""
+    statement = (
+        select(ISSUANCE.c.licence_id)
+        .distinct()
+        .where(
+            ISSUANCE.c.holder_id == holder_id,
+            ISSUANCE.c.key_thumbprint == thumbprint,
+            ISSUANCE.c.format == token_format,
+            ISSUANCE.c.expires_at > now,
+        )
+    )
+    return list((await session.execute(statement)).scalars())
+
+
+async def at_status_places(
+    session: AsyncSession, references: Sequence[StatusReference]
+) -> dict[StatusReference, IssuedToken]:
+    """What was issued with its status at these places."""
+    places = tuple_(ISSUANCE.c.status_uri, ISSUANCE.c.status_index)
+    statement = select(ISSUANCE).where(places.in_([(each.uri, each.idx) for each in references]))
+    return {
+        StatusReference(row.status_uri, row.status_index): IssuedToken(
+            row.licence_id, row.holder_id, row.format, row.issued_at, row.expires_at
+        )
+        for row in await session.execute(statement)
+    }

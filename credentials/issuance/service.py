@@ -15,7 +15,7 @@ from credentials.issuance.errors import CredentialRequestRefused, GrantRefused, 
 from credentials.issuance.formats.c_nonce import make_nonce
 from credentials.issuance.formats.openid4vci import TX_CODE_LENGTH, offer_object, read_credential_request
 from credentials.issuance.formats.sd_jwt_vc import TYP, PreparedCredential, sign_credential
-from credentials.issuance.models import CredentialOffer, CredentialRequest, IssuanceGrant
+from credentials.issuance.models import CredentialOffer, CredentialRequest, IssuanceGrant, IssuedToken
 from credentials.issuance.ports import Clock, OneTimeValues, Protector, Signers
 from credentials.keys import KeyPurpose
 from credentials.keys.formats.jws import b64u_encode
@@ -277,6 +277,16 @@ class Issuance:
         return await repository.credential_for_key(
             session, licence_id, holder_id, key_thumbprint, TYP, self._clock.now()
         )
+
+    async def licences_of_key(self, session: AsyncSession, holder_id: str, key_thumbprint: str) -> Sequence[str]:
+        """The licences of a holder that unexpired credentials were issued to this key for."""
+        return await repository.licences_of_key(session, holder_id, key_thumbprint, TYP, self._clock.now())
+
+    async def at_status_places(
+        self, session: AsyncSession, references: Sequence[StatusReference]
+    ) -> Mapping[StatusReference, IssuedToken]:
+        """What was issued with its status at these places, expired or not."""
+        return await repository.at_status_places(session, references)
 
     async def follow(self, session: AsyncSession, changes: Sequence[StateChange]) -> None:
         """Bring the status of everything issued for these licences to their new state (`registry.StateFollower`)."""

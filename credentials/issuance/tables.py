@@ -27,7 +27,7 @@ class CredentialOfferRow(SQLModel, table=True):
 class IssuanceRow(SQLModel, table=True):
     """That something was issued for a licence: to which key, and where its status stands.
 
-    `format` is `dc+sd-jwt` or `lz-pass+cwt`.
+    `format` is `dc+sd-jwt`, or for a pass `lz-pass-min+cwt` or `lz-pass-face+cwt`, after its profile.
     """
 
     __tablename__ = "issuance"
@@ -37,7 +37,7 @@ class IssuanceRow(SQLModel, table=True):
     licence_id: str = Field(foreign_key="licence.id", max_length=32, index=True)
     holder_id: str = Field(foreign_key="holder.id", max_length=32)
     format: str = Field(max_length=16)
-    key_thumbprint: str = Field(max_length=43)
+    key_thumbprint: str = Field(max_length=43, index=True)
     signing_kid: str = Field(max_length=11)  # 8 bytes in base64url
     status_uri: str = Field(max_length=255)
     status_index: int

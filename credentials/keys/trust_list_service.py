@@ -1,7 +1,7 @@
 """Publishing the trust list."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -32,7 +32,12 @@ class TrustListService:
         self._clock = clock
 
     async def publish(
-        self, session: AsyncSession, key_ring: KeyRing, types: Sequence[TrustListType], public_url: str
+        self,
+        session: AsyncSession,
+        key_ring: KeyRing,
+        types: Sequence[TrustListType],
+        public_url: str,
+        scenes: Sequence[Mapping[str, object]] = (),
     ) -> bool:
         """Sign the next list, if the content changed or the last one has less than six days left.
 
@@ -42,6 +47,7 @@ class TrustListService:
         Args:
             types: every licence type that readers must be able to label, in any order.
             public_url: `iss`; the status lists are expected under `<public_url>/s`.
+            scenes: as the list writes them (TRUST_LIST.md), by id.
 
         Returns:
             Whether this call published; False when nothing was due or another process was faster.
@@ -51,7 +57,7 @@ class TrustListService:
         """
         now = self._clock.now()
         keys = map(trusted_key, published_keys(await KeyRepository(session).unretired(), now))
-        content = trust_list_content(public_url, f"{public_url}/s", tuple(keys), types)
+        content = trust_list_content(public_url, f"{public_url}/s", tuple(keys), types, scenes)
         digest = content_digest(content)
         lists = TrustListRepository(session)
         latest = await lists.latest()

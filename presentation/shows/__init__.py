@@ -7,14 +7,17 @@ print(qr_text("https://wallet.example", proof))
 
 from presentation.shows.errors import DeviceKeyUnknown, NotShowable, PassRequestInvalid
 from presentation.shows.formats.live_code import CTI_BYTES, encode_proof, qr_text
-from presentation.shows.formats.qr_symbol import qr_symbol
-from presentation.shows.models import DeviceKey, Profile, ShowableLicence, ShowPass, StatusPlace
+from presentation.shows.formats.qr_symbol import qr_png, qr_svg, qr_symbol
+from presentation.shows.held_keys import HeldKeys
+from presentation.shows.models import DeviceKey, LiveCode, Profile, ShowableLicence, ShowPass, StatusPlace
 from presentation.shows.service import Shows
 
 __all__ = [
     "CTI_BYTES",
     "DeviceKey",
     "DeviceKeyUnknown",
+    "HeldKeys",
+    "LiveCode",
     "NotShowable",
     "PassRequestInvalid",
     "Profile",
@@ -23,6 +26,8 @@ __all__ = [
     "Shows",
     "StatusPlace",
     "encode_proof",
+    "qr_png",
+    "qr_svg",
     "qr_symbol",
     "qr_text",
 ]

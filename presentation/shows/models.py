@@ -1,9 +1,15 @@
 """What showing speaks of."""
 
+import base64
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum
+from typing import Self
+
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 
 class Profile(IntEnum):
@@ -48,6 +54,15 @@ class DeviceKey:
     y_is_odd: bool
     thumbprint: str
 
+    @classmethod
+    def from_key(cls, key: EllipticCurvePublicKey) -> Self:
+        """The value of a P-256 key."""
+        point = key.public_numbers()
+        x, y = point.x.to_bytes(32, "big"), point.y.to_bytes(32, "big")
+        members = {"crv": "P-256", "kty": "EC", "x": _b64u(x), "y": _b64u(y)}  # RFC 7638 §3: in this order
+        canonical = json.dumps(members, separators=(",", ":")).encode()
+        return cls(x, bool(point.y & 1), _b64u(hashlib.sha256(canonical).digest()))
+
 
 @dataclass(frozen=True)
 class StatusPlace:
@@ -58,6 +73,15 @@ class StatusPlace:
 
 
 @dataclass(frozen=True)
+class LiveCode:
+    """A live code that the server made; times in seconds since 1970."""
+
+    text: str
+    made_at_s: int
+    expires_at_s: int
+
+
+@dataclass(frozen=True)
 class ShowPass:
     """An issued pass and when it is good for; times in seconds since 1970."""
 
@@ -65,3 +89,7 @@ class ShowPass:
     profile: Profile
     not_before_s: int
     expires_at_s: int
+
+
+def _b64u(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -1,7 +1,7 @@
 """Giving a device what it needs to show a licence without a network: passes, a few days ahead."""
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -11,7 +11,7 @@ from presentation.shows.errors import PassRequestInvalid
 from presentation.shows.formats.live_code import PassClaims, encode_pass
 from presentation.shows.masking import mask_name, mask_number
 from presentation.shows.models import DeviceKey, Profile, ShowableLicence, ShowPass
-from presentation.shows.ports import Clock, Licences, PassSigner
+from presentation.shows.ports import Clock, Licences, Signers
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 PASS_LIFETIME_S = 86_400  # a wrongly issued licence dies with its strips
@@ -28,7 +28,7 @@ class Shows:
         signer: gives the active pass key at the time of asking, so that a rotation takes effect.
     """
 
-    def __init__(self, licences: Licences, signer: Callable[[], PassSigner], clock: Clock) -> None:
+    def __init__(self, licences: Licences, signer: Signers, clock: Clock) -> None:
         self._licences = licences
         self._signer = signer
         self._clock = clock
@@ -49,7 +49,7 @@ class Shows:
         windows = list(_windows(self._clock.now(), days, licence.valid_until))
         signer = self._signer()
         expiries = [datetime.fromtimestamp(expires_at_s, UTC) for _, expires_at_s in windows]
-        places = await self._licences.reserve_status(session, licence, key.thumbprint, signer.kid, expiries)
+        places = await self._licences.reserve_status(session, licence, profile, key.thumbprint, signer.kid, expiries)
         items = pass_items(licence, profile)
         return [
             ShowPass(
@@ -87,7 +87,7 @@ def pass_items(licence: ShowableLicence, profile: Profile) -> Mapping[int, objec
 
 def _windows(now: datetime, days: int, valid_until: date | None) -> list[tuple[int, int]]:
     """(nbf, exp) of each strip, in seconds since 1970, with jittered starts; the first covers now."""
-    end = _end_of(valid_until)
+    end = end_of(valid_until)
     start = int(now.timestamp()) - secrets.randbelow(JITTER_S)
     covered_until = int(now.timestamp()) + days * 86_400
     windows = []
@@ -97,8 +97,8 @@ def _windows(now: datetime, days: int, valid_until: date | None) -> list[tuple[i
     return windows
 
 
-def _end_of(valid_until: date | None) -> int:
-    """The instant at which a licence's last Shanghai day is over."""
+def end_of(valid_until: date | None) -> int:
+    """The instant at which a licence's last Shanghai day is over, in seconds since 1970."""
     if valid_until is None or valid_until == date.max:  # 9999-12-31 has no day after
         return 2**53
     return int(datetime.combine(valid_until + timedelta(days=1), time(), SHANGHAI).timestamp())

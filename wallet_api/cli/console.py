@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from credentials.errors import CredentialsError
+from presentation.errors import PresentationError
 from wallet_api import migrations
 from wallet_api.deployment_secrets import SecretsInvalid
 from wallet_api.settings import Settings
@@ -31,7 +32,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a command's work; what the domains refuse ends as one line."""
     try:
         return asyncio.run(work)
-    except (CredentialsError, SecretsInvalid) as error:
+    except (CredentialsError, PresentationError, SecretsInvalid) as error:
         fail(f"{getattr(error, 'detail', error)} ({error.code})")
     except OSError as error:
         fail(f"{error.strerror or error}: {error.filename or 'is the database running?'}")

@@ -14,7 +14,7 @@ from credentials.keys.formats.jwk import PublicJwk
 from credentials.registry import SHANGHAI
 from wallet_api.cli.console import console, explain, fail, opened, run
 from wallet_api.clock import SystemClock
-from wallet_api.oauth import OAuthError
+from wallet_api.oauth import DEPARTMENT_SCOPE, OAuthError
 from wallet_api.reference.department import DepartmentClient
 from wallet_api.settings import Settings
 from wallet_api.tour import DEMO_CLIENT
@@ -110,7 +110,9 @@ async def _register(client_id: str, name: str, authorities: list[str]) -> None:
     console.print(f"[green]✓[/] {client_id} is registered; its private key is in {key_file}")
 
 
-async def register_client(platform: Platform, client_id: str, name: str, authorities: list[str]) -> Path:
+async def register_client(
+    platform: Platform, client_id: str, name: str, authorities: list[str], scope: str = DEPARTMENT_SCOPE
+) -> Path:
     """Register a client under a new key, and keep the private key in a file of the owner's only.
 
     Raises:
@@ -119,7 +121,7 @@ async def register_client(platform: Platform, client_id: str, name: str, authori
     key = ec.generate_private_key(ec.SECP256R1())
     async with platform.database.transaction() as session:
         jwk = PublicJwk.from_key(key.public_key())
-        await platform.oauth.register_client(session, client_id, name, authorities, jwk)
+        await platform.oauth.register_client(session, client_id, name, authorities, jwk, scope)
     key_file = _key_file(platform.settings, client_id)
     key_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -19,7 +19,8 @@ router = APIRouter(prefix="/api/v1/me", tags=["holders"])
 class PassRequest(BaseModel):
     """Which passes to make.
 
-    `jwk` is the device key that a credential of the licence was issued to; `days` is how far ahead.
+    `jwk` is the device key that a credential of the licence was issued to; `days` is how far ahead;
+    `licence` the certificate_identifier, needed only where the key has credentials of several licences.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid")
@@ -27,19 +28,21 @@ class PassRequest(BaseModel):
     jwk: dict[str, Any]
     profile: Literal["minimal", "face"] = "minimal"
     days: int = Field(default=3, ge=1, le=7)
+    licence: str | None = Field(default=None, max_length=128, pattern=r"^[0-9A-Z.]+$")
 
 
 @router.post("/passes", status_code=201)
 async def issue_passes(wanted: PassRequest, platform: AppPlatform, wallet: Wallet) -> JSONResponse:
-    """Show passes (`presentation/FORMAT.md`) for the licence that the token is for. The token must be DPoP-bound."""
-    if wallet.grant is None or wallet.grant.licence_id is None or wallet.jkt is None:
+    """Show passes (`presentation/FORMAT.md`) for one of the holder's licences. The token must be DPoP-bound."""
+    if wallet.grant is None or wallet.jkt is None:
         raise AccessRefused("DPoP", "invalid_token", "passes are given to DPoP-bound wallet tokens only")
+    key = _device_key(wanted.jwk)
     async with platform.database.transaction() as session:
         passes = await platform.shows.issue_passes(
             session,
-            wallet.grant.licence_id,
+            await platform.showable.chosen(session, wallet.grant, wanted.licence, key.thumbprint),
             wallet.grant.holder_id,
-            _device_key(wanted.jwk),
+            key,
             Profile[wanted.profile.upper()],
             wanted.days,
         )

@@ -23,7 +23,7 @@ async def trust_list(request: Request, platform: AppPlatform) -> Response:
     """The signed trust list (`credentials/keys/TRUST_LIST.md`)."""
     async with platform.database.snapshot() as session:
         published = await platform.trust_list.current(session)
-    return _cached(request, published.token.encode(), "application/jwt", published.etag, TRUST_LIST_MAX_AGE_S)
+    return cached(request, published.token.encode(), "application/jwt", published.etag, TRUST_LIST_MAX_AGE_S)
 
 
 @router.get("/api/v1/trust-anchor")
@@ -50,7 +50,7 @@ async def status_list(list_id: int, request: Request, platform: AppPlatform) -> 
     packed = wanted is StatusListFormat.JWT and _takes_gzip(request)  # a CWT holds its list compressed and unencoded
     etag = f'{token.etag[:-1]}-gzip"' if packed else token.etag
     body = _gzipped(token.body) if packed else token.body
-    answer = _cached(request, body, token.media_type, etag, token.max_age_s)
+    answer = cached(request, body, token.media_type, etag, token.max_age_s)
     answer.headers["Vary"] = "Accept, Accept-Encoding"
     if packed:
         answer.headers["Content-Encoding"] = "gzip"
@@ -94,7 +94,8 @@ def _gzipped(body: bytes) -> bytes:
     return gzip.compress(body, mtime=0)
 
 
-def _cached(request: Request, body: bytes, media_type: str, etag: str, max_age_s: int) -> Response:
+def cached(request: Request, body: bytes, media_type: str, etag: str, max_age_s: int) -> Response:
+    """A public document, or 304 when the caller holds it already (RFC 9110 §13.1.2). `etag` has its quotes."""
     headers = {**ANY_ORIGIN, "ETag": etag, "Cache-Control": f"public, max-age={max_age_s}"}
     seen = [tag.strip().removeprefix("W/") for tag in ",".join(request.headers.getlist("If-None-Match")).split(",")]
     if etag in seen or seen == ["*"]:

@@ -9,6 +9,7 @@ from credentials.catalogue.formats.yaml_fields import Field
 from credentials.catalogue.models import (
     COMMON_CLAIMS,
     ITEM_NAME,
+    MAX_IMAGE_CHARS,
     MAX_SAFE_INTEGER,
     DataItem,
     EnumValue,
@@ -35,6 +36,7 @@ _TYPE_KEYS = {
     ItemType.INTEGER: (set[str](), {"minimum", "maximum"}),
     ItemType.BOOLEAN: (set[str](), set[str]()),
     ItemType.DATE: (set[str](), set[str]()),
+    ItemType.IMAGE: (set[str](), set[str]()),
 }
 _REQUIRED = {"name", "label", "type"}
 _OPTIONAL = {"required", "face", "face_key", "disclosable", "mask", "example"}
@@ -64,6 +66,8 @@ def _item(field: Field) -> DataItem:
     def flag(name: str) -> bool:
         return members[name].boolean() if name in members else True
 
+    if kind is ItemType.IMAGE and flag("face"):
+        raise field.refused("pack_field_not_allowed", "the face draws no pictures: write face: false", name="face")
     minimum = _integer(members.get("minimum"), -MAX_SAFE_INTEGER, -MAX_SAFE_INTEGER)
     item = DataItem(
         name=_name(members["name"]),
@@ -97,6 +101,8 @@ def _example(field: Field, item: DataItem) -> object:
             value = [element.text(max_length=MAX_TEXT) for element in field.elements(1, MAX_ELEMENTS)]
         case ItemType.STRING | ItemType.ENUM | ItemType.DATE:
             value = field.text(max_length=MAX_TEXT)
+        case ItemType.IMAGE:
+            value = field.text(max_length=MAX_IMAGE_CHARS)
     try:
         checked = item.check(value)
         return tuple(checked) if isinstance(checked, list) else checked

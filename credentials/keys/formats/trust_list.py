@@ -11,13 +11,18 @@ TYP = "lz-trust-list+jwt"
 
 
 def trust_list_content(
-    issuer: str, status_list_aggregation_uri: str, keys: Sequence[TrustedKey], types: Sequence[TrustListType]
+    issuer: str,
+    status_list_aggregation_uri: str,
+    keys: Sequence[TrustedKey],
+    types: Sequence[TrustListType],
+    scenes: Sequence[Mapping[str, object]] = (),
 ) -> dict[str, object]:
     """The claims that say something: all but `iat`, `exp`, `sequence`; the order of keys and types does not matter.
 
     Args:
         issuer: PUBLIC_URL.
         status_list_aggregation_uri: where the URIs of the status lists stand.
+        scenes: as they are to stand there, in order.
     """
     sorted_keys = sorted(keys, key=lambda key: (key.purpose, key.authority.code if key.authority else "", key.kid))
     return {
@@ -25,6 +30,7 @@ def trust_list_content(
         "status_list_aggregation_uri": status_list_aggregation_uri,
         "keys": [_key(key) for key in sorted_keys],
         "types": [_type(entry) for entry in sorted(types, key=lambda entry: (entry.code, entry.version))],
+        "scenes": list(scenes),
     }
 
 
