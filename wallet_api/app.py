@@ -18,9 +18,11 @@ from wallet_api.routes import (
     health,
     licence_lists,
     me,
+    my_licences,
     oauth,
     openid4vci,
     pages,
+    releases,
     showing,
     trust,
     types,
@@ -80,7 +82,20 @@ def create_app(settings: Settings, *, platform: Platform | None = None) -> FastA
     served = APIRouter(prefix=at)
     for module in (openid4vci, oauth):  # where strangers may call, and make the store write
         served.include_router(module.router, dependencies=[Depends(limit_address)])
-    for module in (pages, trust, types, departments, licence_lists, batches, me, showing, checks, health):
+    for module in (
+        pages,
+        trust,
+        types,
+        departments,
+        licence_lists,
+        batches,
+        releases,
+        me,
+        my_licences,
+        showing,
+        checks,
+        health,
+    ):
         served.include_router(module.router)
     app.include_router(served)
     problems.install(app)

@@ -7,8 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from credentials.catalogue import Catalogue, LicenceType, UnknownType
 from credentials.catalogue.models import COMMON_CLAIMS, ItemType
-from credentials.issuance import Issuance, IssuedToken
-from credentials.issuance.service import licence_claims
+from credentials.issuance import Issuance, IssuedToken, licence_claims
 from credentials.keys import Signer, TrustListService
 from credentials.keys.formats.jws import json_bytes, sign_compact, x5c
 from credentials.registry import CertState, Licence, Registry

@@ -35,6 +35,8 @@ async def _count(request: Request, policy: str, caller: str) -> None:
 def _caller(scope: str | None) -> Callable[[Request], Awaitable[Access]]:
     async def caller(request: Request) -> Access:
         platform = get_platform(request)
+        if "access_token" in request.query_params:  # it would stand in logs and histories (RFC 6750 §5.3)
+            raise AccessRefused("Bearer", "invalid_request", "an access token has no place in a URL")
         try:
             access = await platform.oauth.access(
                 request.headers.getlist("Authorization"),

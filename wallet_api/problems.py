@@ -17,7 +17,7 @@ from starlette.routing import Match
 
 from credentials.catalogue import UnknownType
 from credentials.errors import CredentialsError
-from credentials.issuance import CredentialRequestRefused, NotIssuable, OfferUnknown
+from credentials.issuance import CredentialRequestRefused, NotIssuable, OfferUnknown, ReleaseDecided, ReleaseUnknown
 from credentials.registry import IntakeConflict, RowError, UnknownBatch, UnknownHolder, UnknownLicence
 from credentials.status.errors import UnknownStatusList
 from presentation.checks import (
@@ -46,6 +46,8 @@ _STATUS: dict[type[Exception], int] = {
     UnknownType: 404,
     UnknownStatusList: 404,
     OfferUnknown: 404,
+    ReleaseUnknown: 404,
+    ReleaseDecided: 409,
     NotIssuable: 409,
     NotShowable: 409,
     IntakeConflict: 409,

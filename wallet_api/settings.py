@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
+from cryptography import x509
 from limits import RateLimitItem, parse
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -25,6 +26,8 @@ class Settings(BaseSettings):
         encryption_keys: `id:base64,id:base64`: 32 bytes each; the first seals, all of them open.
         blind_index_key, nonce_key: base64, 32 bytes each.
         key_passphrase: encrypts the signing keys' files.
+        key_attestation_anchors: a PEM file of whom to trust to attest wallets' keys; without it nobody is.
+        key_attestation_required: refuse keys without such an attestation, whatever their licence type says.
         embedded_worker: whether the serving process runs the timers as well; else run `liangzheng worker`.
         oidc_issuer: the city's OpenID Connect provider; left out, the embedded mode signs in with its own demo
             provider, and a production deployment gives credentials by pre-authorized code only.
@@ -55,6 +58,8 @@ class Settings(BaseSettings):
     blind_index_key: SecretStr | None = None
     nonce_key: SecretStr | None = None
     key_passphrase: SecretStr | None = None
+    key_attestation_anchors: Path | None = None
+    key_attestation_required: bool = False
     embedded_worker: bool = True
     oidc_issuer: str = ""
     oidc_client_id: str = ""
@@ -91,6 +96,17 @@ class Settings(BaseSettings):
         if value.strip():
             parse(value)  # ValueError: not in the grammar
         return value.strip()
+
+    @field_validator("key_attestation_anchors")
+    @classmethod
+    def _readable_anchors(cls, value: Path | None) -> Path | None:
+        _certificates(value)
+        return value
+
+    @property
+    def key_attesters(self) -> tuple[x509.Certificate, ...]:
+        """Whom to trust to attest wallets' keys."""
+        return _certificates(self.key_attestation_anchors)
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -142,6 +158,15 @@ class Settings(BaseSettings):
         """Scheme, host and port of the public URL."""
         url = urlsplit(self.public_url)
         return f"{url.scheme}://{url.netloc}"
+
+
+def _certificates(file: Path | None) -> tuple[x509.Certificate, ...]:
+    if file is None:
+        return ()
+    try:
+        return tuple(x509.load_pem_x509_certificates(file.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{file} holds no certificates in PEM") from error
 
 
 def _is_loopback(host: str) -> bool:

@@ -64,14 +64,17 @@ class StoredLicences:
             UnknownLicence: the named one is none of the holder's, or not of what was granted.
             PassRequestInvalid: several are possible, or none.
         """
+        granted_id = grant.licence_id
+        if granted_id is not None:  # a renewal may have followed
+            granted_id = (await self._registry.newest_version(session, granted_id)).id
         if identifier is not None:
             licence = await self._registry.by_identifier(session, identifier)
-            granted = licence.type_code in grant.configuration_ids and grant.licence_id in (None, licence.id)
+            granted = licence.type_code in grant.configuration_ids and granted_id in (None, licence.id)
             if grant.holder_id not in licence.holder_ids or not granted:
                 raise UnknownLicence("no licence carries this identifier")
             return licence.id
-        if grant.licence_id is not None:
-            return grant.licence_id
+        if granted_id is not None:
+            return granted_id
         found = (
             []
             if key_thumbprint is None
@@ -92,6 +95,12 @@ class StoredLicences:
     ) -> Sequence[StatusPlace]:
         """See `presentation.shows.ports.Licences`."""
         references = await self._issuance.record(
-            session, licence.id, licence.holder_id, PASS_FORMATS[profile], key_thumbprint, signing_kid, expiries
+            session,
+            licence.id,
+            licence.holder_id,
+            PASS_FORMATS[profile],
+            [key_thumbprint] * len(expiries),
+            signing_kid,
+            expiries,
         )
         return [StatusPlace(reference.uri, reference.idx) for reference in references]

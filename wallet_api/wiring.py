@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from credentials.catalogue import Catalogue
-from credentials.issuance import Issuance
+from credentials.issuance import AttestationPolicy, CredentialIssuer, Issuance, Releases, RequestKeys
 from credentials.keys import (
     Authority,
     KeyPurpose,
@@ -33,6 +33,7 @@ from wallet_api.edge import Cursors, IdempotentRequests, Metrics, RateLimits
 from wallet_api.key_ring import LiveKeyRing
 from wallet_api.oauth import AuthorizationServer, OneTimeValues, SignIns
 from wallet_api.oauth.trusted_attesters import wallet_policy
+from wallet_api.offering import OfferMessages
 from wallet_api.reminding import RENEWED_AT, HolderContacts, PackRules, StoredChanges
 from wallet_api.settings import Settings
 from wallet_api.showable import StoredLicences
@@ -51,6 +52,9 @@ class Platform:
     registry: Registry
     intake: Intake
     issuance: Issuance
+    credential_issuer: CredentialIssuer
+    request_keys: RequestKeys
+    releases: Releases
     status: StatusService
     keys: KeyService
     key_ring: LiveKeyRing
@@ -102,17 +106,6 @@ class Platform:
         status = StatusService(secrets.protector, clock, settings.public_url)
         keys = KeyService(settings.data_dir / "keys", secrets.key_passphrase, clock)
         key_ring = LiveKeyRing(keys)
-        issuance = Issuance(
-            registry=registry,
-            catalogue=catalogue,
-            status=status,
-            signers=key_ring,
-            protector=secrets.protector,
-            one_time=one_time,
-            clock=clock,
-            public_url=settings.public_url,
-            nonce_key=secrets.nonce_key,
-        )
         inbox = Inbox(clock, secrets.protector, database)
         sink = settings.data_dir / "sink.ndjson"
         outbox = Outbox(
@@ -121,6 +114,27 @@ class Platform:
             HolderContacts(registry),
             [inbox, Sink("push", sink, clock), Sink("sms", sink, clock)],
             DeliveryPolicy(sms_after_s=settings.push_wait_s),
+        )
+        issuance = Issuance(
+            registry=registry,
+            status=status,
+            protector=secrets.protector,
+            notices=OfferMessages(outbox, registry, catalogue, clock),
+            clock=clock,
+            public_url=settings.public_url,
+        )
+        request_keys = RequestKeys(secrets.protector, clock)
+        credential_issuer = CredentialIssuer(
+            issuance=issuance,
+            registry=registry,
+            catalogue=catalogue,
+            signers=key_ring,
+            request_keys=request_keys,
+            one_time=one_time,
+            attestations=AttestationPolicy(settings.key_attesters, settings.key_attestation_required),
+            clock=clock,
+            public_url=settings.public_url,
+            nonce_key=secrets.nonce_key,
         )
         oauth = AuthorizationServer(
             database=database,
@@ -146,6 +160,9 @@ class Platform:
             registry=registry,
             intake=Intake(catalogue, secrets.protector, clock, followers=[issuance]),
             issuance=issuance,
+            credential_issuer=credential_issuer,
+            request_keys=request_keys,
+            releases=Releases(clock),
             status=status,
             keys=keys,
             key_ring=key_ring,

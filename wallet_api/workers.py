@@ -41,6 +41,7 @@ async def prune(platform: Platform) -> None:
     now = platform.clock.now()
     async with platform.database.transaction() as session:
         await platform.one_time.prune(session, now)
+        await platform.credential_issuer.prune(session)
         await oauth.prune(session, now)
         await edge.prune(session, now)
         await platform.checks.prune(session)

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -161,6 +161,7 @@ class DataItem:
         on_face: drawn on the licence's face.
         face_key: its integer key in a show pass (presentation/FORMAT.md §3.1), None when a pass does not carry it.
         selectively_disclosable: its own disclosure in the SD-JWT VC; otherwise visible to every reader.
+        elements_disclosable: an array whose elements are disclosed one by one.
         mask: None for an item that is not personal.
         example: a made-up value that `check` accepts, for specimens and samples; None when the pack gives none.
     """
@@ -178,6 +179,7 @@ class DataItem:
     on_face: bool
     face_key: int | None
     selectively_disclosable: bool
+    elements_disclosable: bool
     mask: MaskRule | None
     example: object
 
@@ -399,6 +401,30 @@ class Face:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyAttestationDemand:
+    """How well a wallet's keys must be kept (OpenID4VCI 1.0 §12.2.4, appendix D.2).
+
+    Attributes:
+        key_storage, user_authentication: any of these will do; empty asks for an attestation whatever it says.
+    """
+
+    key_storage: tuple[str, ...]
+    user_authentication: tuple[str, ...]
+
+    def is_met_by(self, key_storage: Collection[str], user_authentication: Collection[str]) -> bool:
+        """Whether an attestation that claims these levels is good enough."""
+        return all(
+            not demanded or any(level in claimed for level in demanded)
+            for demanded, claimed in ((self.key_storage, key_storage), (self.user_authentication, user_authentication))
+        )
+
+    def to_object(self) -> dict[str, list[str]]:
+        """As `key_attestations_required` says it."""
+        named = {"key_storage": list(self.key_storage), "user_authentication": list(self.user_authentication)}
+        return {name: values for name, values in named.items() if values}
+
+
+@dataclass(frozen=True, slots=True)
 class LicenceType:
     """One version of a licence type, ready to be used: every rule of PACKS.md holds.
 
@@ -428,6 +454,8 @@ class LicenceType:
     scenes: tuple[Scene, ...]
     matters: tuple[Matter, ...]
     face: Face
+    needs_release: bool  # by a clerk of the issuing authority, before a wallet gets a credential
+    key_attestation: KeyAttestationDemand | None  # None: keys need no attestation
 
     def vct(self, public_url: str) -> str:
         """The type's `vct`: the URL of its Type Metadata. `public_url` has no trailing slash."""

@@ -15,6 +15,18 @@ class NotIssuable(CredentialsError):
     code = "licence_not_in_force"
 
 
+class ReleaseUnknown(CredentialsError):
+    """Nothing of the department's own waits under this id."""
+
+    code = "release_not_found"
+
+
+class ReleaseDecided(CredentialsError):
+    """It was released or denied before."""
+
+    code = "release_decided"
+
+
 class GrantRefused(CredentialsError):
     """A pre-authorized code cannot be redeemed.
 
@@ -28,10 +40,10 @@ class GrantRefused(CredentialsError):
 
 
 class CredentialRequestRefused(CredentialsError):
-    """A credential request is refused.
+    """A request of the credential, deferred or notification endpoint is refused.
 
     Attributes:
-        code: one of OpenID4VCI 1.0 §8.3.1.2, e.g. `invalid_proof`, `invalid_nonce`.
+        code: one of OpenID4VCI 1.0 §8.3.1.2, §9.3 and §11.3, e.g. `invalid_proof`, `invalid_nonce`.
     """
 
     def __init__(self, code: str, detail: str) -> None:

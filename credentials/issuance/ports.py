@@ -5,6 +5,7 @@ from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from credentials.issuance.models import OfferNotice
 from credentials.keys import KeyPurpose, Signer
 
 
@@ -45,4 +46,12 @@ class Protector(Protocol):
 
     def blind_index(self, purpose: str, value: str) -> bytes:
         """32 bytes, equal for equal input, that say nothing without the key."""
+        ...
+
+
+class OfferNotices(Protocol):
+    """Tells holders of offers that departments push to them."""
+
+    async def offered(self, session: AsyncSession, notice: OfferNotice) -> None:
+        """Write the notice down in the caller's transaction; it is delivered after the commit."""
         ...

@@ -1,34 +1,39 @@
-"""Bringing a licence to its holder's wallet: offers, grants, credentials, and what becomes of them later."""
+"""Offers, grants, and the record of what was issued, whose status follows its licence."""
 
 import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, time, timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from credentials.catalogue import Catalogue
 from credentials.issuance import repository
-from credentials.issuance.errors import CredentialRequestRefused, GrantRefused, NotIssuable, OfferUnknown
-from credentials.issuance.formats.c_nonce import make_nonce
-from credentials.issuance.formats.openid4vci import TX_CODE_LENGTH, offer_object, read_credential_request
-from credentials.issuance.formats.sd_jwt_vc import TYP, PreparedCredential, sign_credential
-from credentials.issuance.models import CredentialOffer, CredentialRequest, IssuanceGrant, IssuedToken
-from credentials.issuance.ports import Clock, OneTimeValues, Protector, Signers
-from credentials.keys import KeyPurpose
+from credentials.issuance.errors import GrantRefused, NotIssuable, OfferUnknown
+from credentials.issuance.formats.credential_offer import TX_CODE_LENGTH, offer_object
+from credentials.issuance.formats.sd_jwt_vc import TYP
+from credentials.issuance.models import (
+    CredentialOffer,
+    HeldLicence,
+    IssuanceGrant,
+    IssuedToken,
+    OfferNotice,
+    OfferProgress,
+    OfferState,
+)
+from credentials.issuance.ports import Clock, OfferNotices, Protector
 from credentials.keys.formats.jws import b64u_encode
-from credentials.registry import SHANGHAI, CertState, Licence, Registry, StateChange, UnknownLicence, new_id
+from credentials.registry import CertState, Registry, StateChange, UnknownLicence, new_id
 from credentials.status import StatusReference, StatusService, StatusValue
 
 OFFER_LIFETIME = timedelta(minutes=30)  # the holder stands at the counter, or has just read the message
+PUSHED_OFFER_LIFETIME = timedelta(days=30)  # the holder reads of it some day; it holds no code, so that it can wait
 TX_CODE_ATTEMPTS = 5  # of a million codes: guessing right has odds of 1 in 200,000
-CREDENTIAL_LIFETIME = timedelta(days=365)  # a wallet fetches anew once a year even what is long-term
 
-NONCE_MEMORY = timedelta(minutes=10)  # twice a c_nonce's life
-
-_OFFER_ID = re.compile(r"[A-Za-z0-9_-]{43}")
+_REFERENCE = re.compile(r"[A-Za-z0-9_-]{43}")
 
 _STATUS_OF: dict[CertState, StatusValue] = {
     CertState.VALID: StatusValue.VALID,
@@ -41,40 +46,45 @@ _STATUS_OF: dict[CertState, StatusValue] = {
 
 
 class Issuance:
-    """Issues credentials and keeps their status in step with the licence.
+    """Offers licences to their holders, and keeps what was issued in step with the licence.
 
     Args:
         public_url: the Credential Issuer Identifier.
-        nonce_key: 32 bytes that only this deployment knows, the same in all its processes.
     """
 
     def __init__(
         self,
         *,
         registry: Registry,
-        catalogue: Catalogue,
         status: StatusService,
-        signers: Signers,
         protector: Protector,
-        one_time: OneTimeValues,
+        notices: OfferNotices,
         clock: Clock,
         public_url: str,
-        nonce_key: bytes,
     ) -> None:
         self._registry = registry
-        self._catalogue = catalogue
         self._status = status
-        self._signers = signers
         self._protector = protector
-        self._one_time = one_time
+        self._notices = notices
         self._clock = clock
         self._public_url = public_url
-        self._nonce_key = nonce_key
 
     async def offer_licence(
-        self, session: AsyncSession, licence_id: str, *, holder_id: str | None = None, with_tx_code: bool = True
+        self,
+        session: AsyncSession,
+        licence_id: str,
+        *,
+        holder_id: str | None = None,
+        with_tx_code: bool = True,
+        with_code: bool = True,
+        with_sign_in: bool = False,
     ) -> CredentialOffer:
-        """Offer a licence to one of its holders (the first when none is named).
+        """Offer a licence to one of its holders (the first when none is named), who is there to take it.
+
+        Args:
+            with_code: whoever has the offer gets the credential by a pre-authorized code.
+            with_tx_code: together with a transaction code only.
+            with_sign_in: the holder may sign in instead.
 
         Raises:
             UnknownLicence: there is none, or it does not name this holder.
@@ -87,50 +97,75 @@ class Issuance:
         holder_id = holder_id or licence.holder_ids[0]
         if holder_id not in licence.holder_ids:
             raise UnknownLicence("there is no such licence")
+        asks_tx_code = with_code and with_tx_code
         offer = CredentialOffer(
             id=secrets.token_urlsafe(32),
             licence_id=licence.id,
             configuration_id=licence.type_code,
-            pre_authorized_code=secrets.token_urlsafe(32),
-            tx_code=f"{secrets.randbelow(10**TX_CODE_LENGTH):0{TX_CODE_LENGTH}}" if with_tx_code else None,
-            expires_at=now + OFFER_LIFETIME,
+            pre_authorized_code=secrets.token_urlsafe(32) if with_code else None,
+            issuer_state=secrets.token_urlsafe(32) if with_sign_in else None,
+            asks_tx_code=asks_tx_code,
+            tx_code=f"{secrets.randbelow(10**TX_CODE_LENGTH):0{TX_CODE_LENGTH}}" if asks_tx_code else None,
+            expires_at=now + (OFFER_LIFETIME if with_code else PUSHED_OFFER_LIFETIME),
         )
-        await repository.insert_offer(
-            session,
-            {
-                "id": offer.id,
-                "licence_id": licence.id,
-                "holder_id": holder_id,
-                "configuration_id": offer.configuration_id,
-                "code_hash": _hash(offer.pre_authorized_code),
-                "code_sealed": self._protector.seal(offer.pre_authorized_code.encode(), f"credential_offer:{offer.id}"),
-                "tx_code_index": self._tx_code_index(offer.id, offer.tx_code) if offer.tx_code else None,
-                "attempts": 0,
-                "expires_at": offer.expires_at,
-                "created_at": now,
-            },
-        )
+        await repository.insert_offer(session, self._row(offer, holder_id, now, pushed=not with_code))
+        return offer
+
+    async def push_offer(self, session: AsyncSession, licence_id: str, holder_id: str | None = None) -> CredentialOffer:
+        """Offer a licence to a holder who is elsewhere: the wallet lists the offer, a notice goes out, and the holder
+        signs in to take it.
+
+        Raises:
+            UnknownLicence, NotIssuable: as `offer_licence` says.
+        """
+        offer = await self.offer_licence(session, licence_id, holder_id=holder_id, with_code=False, with_sign_in=True)
+        row = await repository.offer(session, offer.id)
+        assert row is not None  # written in this transaction
+        await self._notices.offered(session, OfferNotice(offer.id, row.holder_id, offer.licence_id, offer.expires_at))
         return offer
 
     async def offer_by_reference(self, session: AsyncSession, offer_id: str) -> dict[str, object]:
-        """The credential offer object behind a `credential_offer_uri` (OpenID4VCI 1.0 §4.1.3).
+        """The credential offer object behind a `credential_offer_uri` (OpenID4VCI 1.0 §4.1.3); it is noted as opened.
 
         Raises:
             OfferUnknown: there is none, it was used, or it is over.
         """
-        well_formed = _OFFER_ID.fullmatch(offer_id)  # PostgreSQL takes no NUL in a text
-        row = await repository.live_offer(session, offer_id, self._clock.now()) if well_formed else None
+        well_formed = _REFERENCE.fullmatch(offer_id)  # PostgreSQL takes no NUL in a text
+        row = await repository.open_offer(session, offer_id, self._clock.now()) if well_formed else None
         if row is None:
             raise OfferUnknown("there is no such offer, or it was used, or it is over")
-        offer = CredentialOffer(
-            id=row.id,
-            licence_id=row.licence_id,
-            configuration_id=row.configuration_id,
-            pre_authorized_code=self._protector.open(row.code_sealed, f"credential_offer:{row.id}").decode(),
-            tx_code="asked for" if row.tx_code_index is not None else None,
-            expires_at=row.expires_at,
-        )
-        return offer_object(offer, self._public_url)
+        return offer_object(self._offer(row), self._public_url)
+
+    async def offer_state(self, session: AsyncSession, offer_id: str) -> OfferState:
+        """How far an offer has come.
+
+        Raises:
+            OfferUnknown: there never was one.
+        """
+        row = await repository.offer(session, offer_id) if _REFERENCE.fullmatch(offer_id) else None
+        if row is None:
+            raise OfferUnknown("there is no such offer")
+        progress = OfferProgress.OPENED if row.opened_at else OfferProgress.WAITING
+        if row.expires_at <= self._clock.now():
+            progress = OfferProgress.OVER
+        if row.used_at is not None:
+            progress = OfferProgress.REDEEMED
+        return OfferState(progress, row.licence_id, row.expires_at)
+
+    async def pushed_offers(self, session: AsyncSession, holder_id: str) -> Sequence[CredentialOffer]:
+        """The offers that departments pushed to a holder and that no wallet has taken up yet, the newest first."""
+        rows = await repository.pushed_offers(session, holder_id, self._clock.now())
+        return [self._offer(row) for row in rows]
+
+    async def offered_by_state(self, session: AsyncSession, issuer_state: str) -> CredentialOffer | None:
+        """The live offer that an authorization request's `issuer_state` is bound to (OpenID4VCI 1.0 §5.1.3).
+
+        It says what to ask the holder about. Anybody may bring it: it never says who the holder is.
+        """
+        if not _REFERENCE.fullmatch(issuer_state):
+            return None
+        row = await repository.offer_by_issuer_state(session, _hash(issuer_state), self._clock.now())
+        return self._offer(row) if row is not None else None
 
     async def count_tx_code_attempt(self, session: AsyncSession, code: str, tx_code: str | None) -> None:
         """Check that a transaction code is there when, and only when, it is asked for, and count the try.
@@ -170,70 +205,11 @@ class Issuance:
             licence_id=row.licence_id,
         )
 
-    def nonce(self) -> str:
-        """A fresh c_nonce (OpenID4VCI 1.0 §7.2)."""
-        return make_nonce(self._nonce_key, self._clock.now())
-
-    async def issue(self, session: AsyncSession, grant: IssuanceGrant, body: bytes) -> str:
-        """Answer a credential request: prepare, check, record, sign once, self-verify, release.
-
-        The licence's row stays locked until the caller commits, so that no revocation slips in between.
-
-        Raises:
-            CredentialRequestRefused: with the standard's error code.
-        """
-        now = self._clock.now()
-        request = read_credential_request(
-            body,
-            issuer=self._public_url,
-            grant=grant,
-            nonce_key=self._nonce_key,
-            now=now,
-        )
-        if not await self._one_time.burn(session, "c_nonce", request.nonce, now + NONCE_MEMORY):
-            raise CredentialRequestRefused("invalid_nonce", "this c_nonce was used before")
-        licence = await self._licence_asked_for(session, grant, request)
-        licence_type = self._catalogue.get(licence.type_code, licence.type_version)
-        signer = self._signers.signer(KeyPurpose.CREDENTIAL, licence.authority_code)
-        expires_at = _expiry(licence, now)
-        thumbprint = request.holder_key.thumbprint()
-        (status,) = await self.record(session, licence.id, grant.holder_id, TYP, thumbprint, signer.kid, [expires_at])
-        today_s = _midnight_s(now)
-        prepared = PreparedCredential(
-            issuer=self._public_url,
-            vct=licence_type.vct(self._public_url),
-            holder_key=request.holder_key,
-            status=status,
-            issued_at_s=today_s,
-            not_before_s=today_s,
-            expires_at_s=int(expires_at.timestamp()),
-            plain={},
-            concealed=licence_claims(licence),
-        )
-        return sign_credential(prepared, signer)
-
     async def holdings(
         self, session: AsyncSession, holder_id: str, configuration_ids: Iterable[str]
     ) -> Mapping[str, Sequence[str]]:
         """Configuration id → ids of the holder's licences in force that it can be issued for, the newest first."""
         return await self._registry.in_force(session, holder_id, configuration_ids, self._clock.now())
-
-    async def _licence_asked_for(
-        self, session: AsyncSession, grant: IssuanceGrant, request: CredentialRequest
-    ) -> Licence:
-        """The newest version of the licence that is meant, locked; it must be in force and the grant's holder's own."""
-        licence_id = request.licence_id
-        if licence_id is None and request.configuration_id is not None:
-            held = await self.holdings(session, grant.holder_id, [request.configuration_id])
-            licence_id = next(iter(held.get(request.configuration_id, ())), None)
-        if licence_id is None:
-            raise CredentialRequestRefused("credential_request_denied", "the holder has no such licence in force")
-        licence = await self._registry.newest_version(session, licence_id)
-        if grant.holder_id not in licence.holder_ids or licence.type_code not in grant.configuration_ids:
-            raise CredentialRequestRefused("credential_request_denied", "the licence is another holder's now")
-        if not licence.in_force(self._clock.now()):
-            raise CredentialRequestRefused("credential_request_denied", "the licence is not in force")
-        return licence
 
     async def record(
         self,
@@ -241,14 +217,14 @@ class Issuance:
         licence_id: str,
         holder_id: str,
         token_format: str,
-        key_thumbprint: str,
+        key_thumbprints: Sequence[str],
         signing_kid: bytes,
         expiries: Sequence[datetime],
     ) -> Sequence[StatusReference]:
         """Record tokens about to be signed for a licence, each with a status index of its own.
 
         Args:
-            expiries: one instant per token.
+            key_thumbprints, expiries: one of each per token.
         """
         references = await self._status.allocate(session, len(expiries))
         now = self._clock.now()
@@ -267,7 +243,7 @@ class Issuance:
                     "expires_at": expires_at,
                     "issued_at": now,
                 }
-                for reference, expires_at in zip(references, expiries, strict=True)
+                for reference, key_thumbprint, expires_at in zip(references, key_thumbprints, expiries, strict=True)
             ],
         )
         return references
@@ -288,6 +264,30 @@ class Issuance:
         """What was issued with its status at these places, expired or not."""
         return await repository.at_status_places(session, references)
 
+    async def held(self, session: AsyncSession, holder_id: str, licence_id: str | None = None) -> Sequence[HeldLicence]:
+        """A holder's licences in whatever state, each in its newest version, the newest first.
+
+        Args:
+            licence_id: only this one, or the version that followed it.
+        """
+        licences = await self._registry.of_holder(session, holder_id)
+        now = self._clock.now()
+        issued = await repository.licences_issued(session, holder_id, TYP, now)
+        before = {licence.id: licence.predecessor_id for licence in licences}
+        replaced = set(before.values())
+        return [
+            HeldLicence(
+                licence,
+                in_force=licence.in_force(now),
+                reissue_available=licence.in_force(now)
+                and licence.id not in issued
+                and not issued.isdisjoint(_predecessors(licence.id, before)),
+            )
+            for licence in licences
+            if licence.id not in replaced
+            and (licence_id is None or licence_id in {licence.id, *_predecessors(licence.id, before)})
+        ]
+
     async def follow(self, session: AsyncSession, changes: Sequence[StateChange]) -> None:
         """Bring the status of everything issued for these licences to their new state (`registry.StateFollower`)."""
         newest = {change.licence_id: change.state for change in changes}
@@ -299,34 +299,55 @@ class Issuance:
         for value, references in by_value.items():
             await self._status.set_status(session, references, value)
 
+    def _row(self, offer: CredentialOffer, holder_id: str, now: datetime, *, pushed: bool) -> dict[str, Any]:
+        code, state = offer.pre_authorized_code, offer.issuer_state
+        return {
+            "id": offer.id,
+            "licence_id": offer.licence_id,
+            "holder_id": holder_id,
+            "configuration_id": offer.configuration_id,
+            "code_hash": code and _hash(code),
+            "code_sealed": code and self._protector.seal(code.encode(), _code_context(offer.id)),
+            "issuer_state_hash": state and _hash(state),
+            "issuer_state_sealed": state and self._protector.seal(state.encode(), _state_context(offer.id)),
+            "tx_code_index": self._tx_code_index(offer.id, offer.tx_code) if offer.tx_code else None,
+            "attempts": 0,
+            "pushed": pushed,
+            "expires_at": offer.expires_at,
+            "created_at": now,
+        }
+
+    def _offer(self, row: Row[Any]) -> CredentialOffer:
+        def opened(sealed: bytes | None, context: str) -> str | None:
+            return self._protector.open(sealed, context).decode() if sealed is not None else None
+
+        return CredentialOffer(
+            id=row.id,
+            licence_id=row.licence_id,
+            configuration_id=row.configuration_id,
+            pre_authorized_code=opened(row.code_sealed, _code_context(row.id)),
+            issuer_state=opened(row.issuer_state_sealed, _state_context(row.id)),
+            asks_tx_code=row.tx_code_index is not None,
+            tx_code=None,
+            expires_at=row.expires_at,
+        )
+
     def _tx_code_index(self, offer_id: str, tx_code: str) -> bytes:
         return self._protector.blind_index(f"tx_code:{offer_id}", tx_code)
 
 
-def licence_claims(licence: Licence) -> dict[str, object]:
-    """The claims of a licence's credential, by the names of its type metadata."""
-    claims: dict[str, object] = {
-        "holder_name": "、".join(holder.name for holder in licence.holders),
-        "certificate_number": licence.number,
-        "certificate_identifier": licence.identifier,
-        "issuing_authority_name": licence.authority_name,
-        "issued_on": licence.issued_on.isoformat(),
-        "valid_until": licence.valid_until and licence.valid_until.isoformat(),  # null: long-term
-    }
-    return claims | dict(licence.items)
+def _predecessors(licence_id: str, before: Mapping[str, str | None]) -> Iterator[str]:
+    while (earlier := before.get(licence_id)) is not None:
+        yield earlier
+        licence_id = earlier
 
 
-def _expiry(licence: Licence, now: datetime) -> datetime:
-    """The end of the licence's last day, or of a credential's longest life; always a midnight (linkability)."""
-    longest = datetime.fromtimestamp(_midnight_s(now), UTC) + CREDENTIAL_LIFETIME
-    if licence.valid_until is None or licence.valid_until > longest.date():  # 9999-12-31 has no day after
-        return longest
-    day_after = licence.valid_until + timedelta(days=1)
-    return min(longest, datetime.combine(day_after, time(), SHANGHAI).astimezone(UTC))
+def _code_context(offer_id: str) -> str:
+    return f"credential_offer:{offer_id}"
 
 
-def _midnight_s(now: datetime) -> int:
-    return int(now.timestamp()) // 86_400 * 86_400
+def _state_context(offer_id: str) -> str:
+    return f"credential_offer.issuer_state:{offer_id}"
 
 
 def _hash(code: str) -> bytes:

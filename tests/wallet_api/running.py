@@ -289,6 +289,10 @@ def b64u(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
+def b64d(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "==")
+
+
 def access_token_hash(token: str) -> str:
     return b64u(hashlib.sha256(token.encode()).digest())
 

@@ -46,7 +46,7 @@ async def test_a_credential_response_holds_one_object_and_nothing_else(running: 
     answer = await wallet.ask_credential(request)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
     assert answer.headers["cache-control"] == "no-store"
-    assert answer.json().keys() == {"credentials"}
+    assert answer.json().keys() == {"credentials", "notification_id"}
     (entry,) = answer.json()["credentials"]
     assert entry.keys() == {"credential"}
     assert entry["credential"].endswith("~")
@@ -110,14 +110,13 @@ async def test_a_malformed_request_is_refused_with_the_standard_s_code(running: 
             await wallet.request(proofs={"jwt": [proof], "attestation": [proof]}),
             "invalid_credential_request",
         ),
-        "another proof type": (await wallet.request(proofs={"attestation": [proof]}), "invalid_proof"),
+        "another proof type": (await wallet.request(proofs={"di_vp": [proof]}), "invalid_proof"),
+        "two attestations": (await wallet.request(proofs={"attestation": [proof] * 2}), "invalid_credential_request"),
         "jwt empty": (await wallet.request(proofs={"jwt": []}), "invalid_credential_request"),
         "jwt no array": (await wallet.request(proofs={"jwt": proof}), "invalid_credential_request"),
-        "two proofs": (
-            await wallet.request(proofs={"jwt": [proof, await wallet.proof(key=new_key())]}),
-            "invalid_credential_request",
-        ),
-        "encryption asked for": (
+        "thirty-three proofs": (await wallet.request(proofs={"jwt": [proof] * 33}), "invalid_credential_request"),
+        "one key twice": (await wallet.request(proofs={"jwt": [proof, proof]}), "invalid_proof"),
+        "encryption asked for in the open": (
             await wallet.request(credential_response_encryption={"jwk": {**jwk, "alg": "ECDH-ES"}, "enc": "A128GCM"}),
             "invalid_encryption_parameters",
         ),

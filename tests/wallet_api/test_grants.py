@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from credentials.issuance import CredentialRequestRefused, IssuanceGrant
+from credentials.issuance import CredentialRequestRefused, IssuanceGrant, WireMessage
 from tests.credentials.rows import driving_row, step_row
 from tests.wallet_api.running import ABSENT, Running, Wallet
 
@@ -24,7 +24,7 @@ async def ask(running: Running, grant: IssuanceGrant, **members: object) -> str 
     body = json.dumps(await Wallet(running).request(**members)).encode()
     try:
         async with running.platform.database.transaction() as session:
-            await running.platform.issuance.issue(session, grant, body)
+            await running.platform.credential_issuer.issue(session, grant, WireMessage(body, encrypted=False))
     except CredentialRequestRefused as refused:
         return refused.code
     return None

@@ -31,8 +31,8 @@ class AccessRefused(Exception):
 
     @property
     def status(self) -> int:
-        """403 for a token that is good but not for this, else 401."""
-        return 403 if self.error == "insufficient_scope" else 401
+        """403 for a token that is good but not for this, 400 for a request out of form, else 401 (RFC 6750 §3.1)."""
+        return {"insufficient_scope": 403, "invalid_request": 400}.get(self.error or "", 401)
 
     @property
     def challenge(self) -> str:

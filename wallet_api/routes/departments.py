@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from credentials.catalogue import face_values, render_face
-from credentials.issuance.service import licence_claims
+from credentials.issuance import licence_claims
 from credentials.registry import IntakeSource, Licence, RowError, UnknownLicence, row_of
 from wallet_api.dependencies import AppPlatform, Department, OnceOnly
 from wallet_api.oauth import Access

@@ -1,12 +1,18 @@
 """Metadata where the standards put it: inserted between host and path of the issuer's identifier."""
 
+import re
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
 
-from credentials.catalogue import LicenceType
+from credentials.issuance import issuer_metadata, signed_issuer_metadata
+from credentials.keys import KeyPurpose
 from wallet_api.dependencies import AppPlatform
 from wallet_api.oauth.metadata import authorization_server_metadata
+
+METADATA_HEADERS = {"Vary": "Accept", "Cache-Control": "public, max-age=300", "Access-Control-Allow-Origin": "*"}
+_QUALITY = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 
 
 def router(url_path: str) -> APIRouter:
@@ -14,18 +20,17 @@ def router(url_path: str) -> APIRouter:
     routes = APIRouter(tags=["wallets"])
 
     @routes.get(f"/.well-known/openid-credential-issuer{url_path}")
-    async def credential_issuer_metadata(platform: AppPlatform) -> dict[str, Any]:
-        """Credential Issuer Metadata (OpenID4VCI 1.0 §12.2)."""
-        issuer = platform.settings.public_url
-        return {
-            "credential_issuer": issuer,
-            "credential_endpoint": f"{issuer}/openid4vci/credential",
-            "nonce_endpoint": f"{issuer}/openid4vci/nonce",
-            "display": [{"name": "亮证", "locale": "zh-CN"}, {"name": "Liangzheng", "locale": "en"}],
-            "credential_configurations_supported": {
-                kind.code: _configuration(kind, issuer) for kind in platform.catalogue.types()
-            },
-        }
+    async def credential_issuer_metadata(request: Request, platform: AppPlatform) -> Response:
+        """Credential Issuer Metadata (OpenID4VCI 1.0 §12.2): JSON, or signed on `Accept: application/jwt`."""
+        issuer, policy = platform.settings.public_url, platform.settings.key_attestation_required
+        async with platform.database.transaction() as session:
+            request_jwk = await platform.request_keys.public_jwk(session)
+        metadata = issuer_metadata(platform.catalogue, issuer, request_jwk, attestations_required=policy)
+        if not _prefers_jwt(request.headers.get("Accept", "")):
+            return JSONResponse(metadata, headers=METADATA_HEADERS)
+        signer = platform.key_ring.signer(KeyPurpose.METADATA)
+        signed = signed_issuer_metadata(metadata, signer, platform.clock.now())
+        return Response(signed, headers=METADATA_HEADERS, media_type="application/jwt")
 
     @routes.get(f"/.well-known/oauth-authorization-server{url_path}")
     async def oauth_metadata(platform: AppPlatform) -> dict[str, Any]:
@@ -36,31 +41,11 @@ def router(url_path: str) -> APIRouter:
     return routes
 
 
-def _configuration(kind: LicenceType, issuer: str) -> dict[str, Any]:
-    claims = [(claim.name, claim.label) for claim in kind.common_claims] + [(i.name, i.label) for i in kind.items]
-    return {
-        "format": "dc+sd-jwt",
-        "vct": kind.vct(issuer),
-        "scope": kind.code,
-        "cryptographic_binding_methods_supported": ["jwk"],
-        "credential_signing_alg_values_supported": ["ES256"],
-        "proof_types_supported": {"jwt": {"proof_signing_alg_values_supported": ["ES256"]}},
-        "credential_metadata": {
-            "display": [
-                {
-                    "name": name,
-                    "locale": locale,
-                    "background_color": kind.face.background_color,
-                    "text_color": kind.face.text_color,
-                }
-                for name, locale in ((kind.name.zh, "zh-CN"), (kind.name.en, "en"))
-            ],
-            "claims": [
-                {
-                    "path": [name],
-                    "display": [{"name": label.zh, "locale": "zh-CN"}, {"name": label.en, "locale": "en"}],
-                }
-                for name, label in claims
-            ],
-        },
-    }
+def _prefers_jwt(accept: str) -> bool:
+    """Whether `application/jwt` is named and nowhere behind JSON (RFC 9110 §12.5.1); else it is JSON (§12.2.2)."""
+    quality = {}
+    for part in accept.split(","):
+        media_type, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        given = next((value[2:] for value in parameters if value.startswith("q=")), "1")
+        quality[media_type] = float(given) if _QUALITY.fullmatch(given) else 0.0
+    return quality.get("application/jwt", 0.0) > 0 and quality["application/jwt"] >= quality.get("application/json", 0)

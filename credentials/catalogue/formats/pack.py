@@ -18,6 +18,7 @@ from credentials.catalogue.models import (
     HolderCategory,
     HolderCodeType,
     ItemType,
+    KeyAttestationDemand,
     LeadTime,
     LeadUnit,
     LicenceType,
@@ -32,6 +33,7 @@ from credentials.catalogue.models import (
 SLUG = r"[a-z0-9-]{1,64}"
 MAX_VERSION = 999  # three digits, as in GB/T 36904
 MAX_LEAD_DAYS = 1095  # three years: longer than any renewal window in law
+_LEVEL = r"[\x21\x23-\x5b\x5d-\x7e]{1,64}"  # iso_18045_high and the like (OpenID4VCI 1.0 appendix D.2)
 _COLOUR = r"#[0-9a-f]{6}"
 # What no face may leave out: who, which, by whom, until when.
 _FACE_CLAIMS = ("holder_name", "certificate_number", "issuing_authority_name", "valid_until")
@@ -69,7 +71,7 @@ def read_pack(pack: bytes, face_svg: bytes, *, file: str, face_file: str) -> Lic
     Not checked: that the law says what the pack cites; that patterns are cheap (they come from reviewed packs, and
     lengths are bounded before they run).
     """
-    fields = parse(pack, file).members(_REQUIRED, ["labels", "example_number"])
+    fields = parse(pack, file).members(_REQUIRED, ["labels", "example_number", "release", "key_attestation"])
     photo = fields["photo"].boolean()
     items = read_items(fields["items"])
     claims = _common_claims(fields.get("labels"))
@@ -103,11 +105,31 @@ def read_pack(pack: bytes, face_svg: bytes, *, file: str, face_file: str) -> Lic
         scenes=_scenes(fields["scenes"], names, photo=photo),
         matters=_matters(fields["matters"]),
         face=_face(fields["face"], face_svg, face_file, names, items),
+        needs_release=_needs_release(fields.get("release")),
+        key_attestation=_key_attestation(fields.get("key_attestation")),
     )
 
 
 def _example_number(field: Field | None) -> str:
     return "SPECIMEN-000001" if field is None else field.text(max_length=128)
+
+
+def _needs_release(field: Field | None) -> bool:
+    return field is not None and field.text(pattern="clerk|none") == "clerk"
+
+
+def _key_attestation(field: Field | None) -> KeyAttestationDemand | None:
+    if field is None:
+        return None
+    members = field.members([], ["key_storage", "user_authentication"])
+
+    def levels(name: str) -> tuple[str, ...]:
+        if name not in members:
+            return ()
+        values = [element.text(pattern=_LEVEL) for element in members[name].elements(1, 10)]
+        return members[name].distinct(values, str, "this level")
+
+    return KeyAttestationDemand(levels("key_storage"), levels("user_authentication"))
 
 
 def _localised(field: Field, max_length: int = 100) -> LocalisedText:

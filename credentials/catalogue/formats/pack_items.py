@@ -31,7 +31,7 @@ _RESERVED = frozenset(
 )
 _TYPE_KEYS = {
     ItemType.STRING: ({"max_length"}, {"pattern"}),
-    ItemType.STRING_ARRAY: ({"max_length", "max_items"}, {"pattern", "values"}),
+    ItemType.STRING_ARRAY: ({"max_length", "max_items"}, {"pattern", "values", "disclose_elements"}),
     ItemType.ENUM: ({"values"}, set[str]()),
     ItemType.INTEGER: (set[str](), {"minimum", "maximum"}),
     ItemType.BOOLEAN: (set[str](), set[str]()),
@@ -83,6 +83,7 @@ def _item(field: Field) -> DataItem:
         on_face=flag("face"),
         face_key=_face_key(members, on_face=flag("face")),
         selectively_disclosable=flag("disclosable"),
+        elements_disclosable=_elements_disclosable(members, whole=flag("disclosable")),
         mask=members["mask"].choice(MaskRule) if "mask" in members else None,
         example=None,
     )
@@ -147,6 +148,15 @@ def _values(field: Field | None) -> tuple[EnumValue, ...]:
         members = element.members(["value", "label"])
         values.append(EnumValue(members["value"].text(max_length=100), _label(members["label"])))
     return field.distinct(values, lambda value: value.value, "this value")
+
+
+def _elements_disclosable(members: dict[str, Field], *, whole: bool) -> bool:
+    field = members.get("disclose_elements")
+    if field is None or not field.boolean():
+        return False
+    if not whole:
+        raise field.refused("pack_field_not_allowed", "elements of an array that everybody sees cannot be concealed")
+    return True
 
 
 def _face_key(members: dict[str, Field], *, on_face: bool) -> int | None:

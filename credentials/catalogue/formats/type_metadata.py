@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Iterator
 
 from credentials.catalogue.models import DataItem, LicenceType, LocalisedText
 
@@ -30,7 +31,7 @@ def type_metadata(licence_type: LicenceType, public_url: str) -> dict[str, objec
             {"locale": "zh-CN", "name": licence_type.name.zh, "rendering": _rendering(licence_type, public_url)},
             {"locale": "en", "name": licence_type.name.en, "rendering": _rendering(licence_type, public_url)},
         ],
-        "claims": common + [_item_claim(item) for item in licence_type.items],
+        "claims": common + [claim for item in licence_type.items for claim in _item_claims(item)],
     }
 
 
@@ -53,19 +54,19 @@ def _rendering(licence_type: LicenceType, public_url: str) -> dict[str, object]:
     }
 
 
-def _item_claim(item: DataItem) -> dict[str, object]:
-    return _claim(
-        item.name,
-        item.label,
-        sd="always" if item.selectively_disclosable else "never",
-        mandatory=item.required,
-        svg_id=item.name if item.on_face else None,
-    )
+def _item_claims(item: DataItem) -> Iterator[dict[str, object]]:
+    """The item and, where they are disclosed one by one, its elements."""
+    sd, svg_id = "always" if item.selectively_disclosable else "never", item.name if item.on_face else None
+    yield _claim(item.name, item.label, sd=sd, mandatory=item.required, svg_id=svg_id)
+    if item.elements_disclosable:
+        yield _claim(item.name, item.label, None, sd="always", mandatory=False, svg_id=None)
 
 
-def _claim(name: str, label: LocalisedText, *, sd: str, mandatory: bool, svg_id: str | None) -> dict[str, object]:
+def _claim(
+    name: str, label: LocalisedText, *within: None, sd: str, mandatory: bool, svg_id: str | None
+) -> dict[str, object]:
     claim: dict[str, object] = {
-        "path": [name],
+        "path": [name, *within],
         "display": [{"locale": "zh-CN", "label": label.zh}, {"locale": "en", "label": label.en}],
         "mandatory": mandatory,
         "sd": sd,

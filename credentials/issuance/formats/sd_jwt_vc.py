@@ -1,7 +1,8 @@
 """Making an SD-JWT VC: RFC 9901 §4 and draft-ietf-oauth-sd-jwt-vc §3, in the profile of HAIP 1.0.
 
 Compact form, ES256, sha-256, `x5c` without the anchor. Every claim that is not visible by design is selectively
-disclosable on its own, nested objects and arrays included; every disclosure has a salt of its own.
+disclosable on its own, members of objects too, elements of arrays where the type says so; every disclosure has a salt
+of its own, and decoys hide how many there are.
 """
 
 import secrets
@@ -33,6 +34,8 @@ class PreparedCredential:
     Attributes:
         concealed: claims that the holder discloses one by one.
         plain: claims of the type that are visible always.
+        by_element: names of claims whose arrays are disclosed element by element; other arrays are whole.
+        digest_count: digests at the top level; what `concealed` leaves of them are decoys (RFC 9901 §4.2.5).
         issued_at_s, not_before_s, expires_at_s: seconds since 1970, already rounded.
     """
 
@@ -45,6 +48,8 @@ class PreparedCredential:
     expires_at_s: int
     plain: Mapping[str, object]
     concealed: Mapping[str, object]
+    by_element: frozenset[str] = frozenset()
+    digest_count: int = 0
 
 
 class UnsignedCredential(NamedTuple):
@@ -84,7 +89,8 @@ def encode_credential(credential: PreparedCredential, x5c_der: tuple[bytes, ...]
     Args:
         x5c_der: the chain of the key that will sign, leaf first, without the anchor.
     """
-    digests, disclosures = _conceal(credential.concealed)
+    digests, disclosures = _conceal(credential.concealed, credential.by_element)
+    digests = sorted(digests + _decoys(credential.digest_count - len(digests)))
     payload: dict[str, object] = {
         "iss": credential.issuer,
         "vct": credential.vct,
@@ -101,30 +107,38 @@ def encode_credential(credential: PreparedCredential, x5c_der: tuple[bytes, ...]
     return UnsignedCredential(signing_input, b"~".join([b"", *disclosures, b""]))
 
 
-def _conceal(claims: Mapping[str, object]) -> tuple[list[str], list[bytes]]:
+def _conceal(claims: Mapping[str, object], by_element: frozenset[str]) -> tuple[list[str], list[bytes]]:
     """Digests (sorted, so that they tell nothing of the order) and disclosures, parents before their children."""
     inner: list[bytes] = []
     digests, disclosures = _disclose(
         [
-            (name, _conceal_within(value, inner) if isinstance(value, _STRUCTURED) else value)
+            (name, _conceal_within(name, value, by_element, inner) if isinstance(value, _STRUCTURED) else value)
             for name, value in claims.items()
         ]
     )
     return sorted(digests), disclosures + inner
 
 
-def _conceal_within(value: object, inner: list[bytes]) -> object:
-    """A claim's value with its members or elements concealed in turn, their disclosures added to `inner`."""
+def _conceal_within(name: str, value: object, by_element: frozenset[str], inner: list[bytes]) -> object:
+    """A claim's value with its members concealed in turn, or its elements where they are disclosed one by one.
+
+    Their disclosures are added to `inner`.
+    """
     if isinstance(value, dict):
-        digests, disclosures = _conceal(value)
+        digests, disclosures = _conceal(value, by_element)
         inner += disclosures
         return {"_sd": digests}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple) and name in by_element:
         deeper: list[bytes] = []
-        digests, disclosures = _disclose([(_conceal_within(element, deeper),) for element in value])
+        elements = [(_conceal_within(name, element, by_element, deeper),) for element in value]
+        digests, disclosures = _disclose(elements)
         inner += disclosures + deeper
         return [{"...": digest} for digest in digests]
     return value
+
+
+def _decoys(count: int) -> list[str]:
+    return [b64u_encode(sha256(secrets.token_bytes(SALT_BYTES)).digest()) for _ in range(count)]
 
 
 def _disclose(contents: Sequence[tuple[object, ...]]) -> tuple[list[str], list[bytes]]:

@@ -14,7 +14,11 @@ from jwcrypto.jwk import JWK
 
 from credentials.issuance import CredentialRequestRefused
 from credentials.issuance.formats.c_nonce import LIFETIME_S, NonceInvalid, check_nonce, make_nonce
-from credentials.issuance.formats.openid4vci import read_credential_request
+from credentials.issuance.formats.credential_request import read_credential_request, read_deferred_request
+from credentials.issuance.formats.key_attestation import KeyAttestation, KeyAttestationInvalid
+from credentials.issuance.formats.key_proofs import KeyProofs, ProofReader
+from credentials.issuance.formats.message_encryption import ResponseEncryption, open_request, request_kid
+from credentials.issuance.formats.notification import licence_of, make_notification_id, read_notification
 from credentials.issuance.models import CredentialRequest, IssuanceGrant
 from credentials.keys.formats.jwk import KeyMalformed, PublicJwk
 from credentials.keys.formats.signed_jwt import (
@@ -24,7 +28,8 @@ from credentials.keys.formats.signed_jwt import (
     SignedJwt,
     json_object,
 )
-from tests.wallet_api.running import b64u, jwt, new_key
+from tests.wallet_api.running import b64d, b64u, jwt, new_key
+from tests.wallet_api.wallet_provider import WalletProvider
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 NOW = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
@@ -32,6 +37,7 @@ NONCE_KEY = b"n" * 32
 ISSUER = "https://wallet.example/city"
 KEY = new_key()
 PUBLIC = KEY.export_public(as_dict=True)
+PROVIDER = WalletProvider(NOW)
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=60)
 ANY_JSON = st.recursive(
@@ -52,13 +58,9 @@ modest = settings(max_examples=100, deadline=None)
 
 
 def read(body: bytes, now: datetime = NOW) -> CredentialRequest:
-    return read_credential_request(
-        body,
-        issuer=ISSUER,
-        grant=IssuanceGrant("g", "h", frozenset({"driving-licence"}), "l"),
-        nonce_key=NONCE_KEY,
-        now=now,
-    )
+    grant = IssuanceGrant("g", "h", frozenset({"driving-licence"}), "l")
+    proofs = ProofReader(ISSUER, None, NONCE_KEY, PROVIDER.anchors, now)
+    return read_credential_request(body, encrypted=True, grant=grant, proofs=proofs)
 
 
 def good_request(nonce: str | None = None) -> dict[str, Any]:
@@ -81,7 +83,8 @@ def refused_or_read(body: bytes) -> None:
 def test_a_good_request_gives_the_key_and_the_nonce() -> None:
     nonce = make_nonce(NONCE_KEY, NOW)
     request = read(json.dumps(good_request(nonce)).encode())
-    assert request == CredentialRequest("driving-licence", "l", PublicJwk.from_object(PUBLIC), nonce)
+    proofs = KeyProofs((PublicJwk.from_object(PUBLIC),), nonce, ())
+    assert request == CredentialRequest("driving-licence", "l", proofs)
 
 
 @modest
@@ -279,3 +282,105 @@ def test_one_flipped_bit_of_a_nonce_is_invalid(data: st.DataObject) -> None:
 def test_keys_of_other_kinds_are_refused(make: Callable[[], JWK]) -> None:
     with pytest.raises(KeyMalformed):
         PublicJwk.from_object(make().export_public(as_dict=True))
+
+
+@modest
+@given(ANY_JSON)
+def test_any_json_is_a_deferred_request_or_refused(value: object) -> None:
+    for member in ({"transaction_id": value}, {"transaction_id": "x", "credential_response_encryption": value}, value):
+        with suppress(CredentialRequestRefused):
+            read_deferred_request(json.dumps(member).encode(), encrypted=True)
+
+
+@modest
+@given(ANY_JSON, ANY_JSON, ANY_JSON)
+def test_any_json_is_a_notification_or_refused(notification_id: object, event: object, description: object) -> None:
+    members = {"notification_id": notification_id, "event": event, "event_description": description}
+    for value in (members, {**members, "event": "credential_accepted"}, notification_id):
+        with pytest.raises(CredentialRequestRefused) as refused:  # nobody gave out such an id
+            licence_of(NONCE_KEY, "g", read_notification(json.dumps(value).encode()).notification_id)
+        assert refused.value.code in ("invalid_notification_request", "invalid_notification_id")
+
+
+def test_a_notification_id_is_good_under_its_own_grant_and_as_it_was_given_out() -> None:
+    given_out = make_notification_id(NONCE_KEY, "grant", "licence-1")
+    assert licence_of(NONCE_KEY, "grant", given_out) == "licence-1"
+    for key, grant_id, text in (
+        (b"x" * 32, "grant", given_out),
+        (NONCE_KEY, "other", given_out),
+        (NONCE_KEY, "grant", given_out[:-1]),
+        (NONCE_KEY, "grant", ("A" if given_out[0] != "A" else "B") + given_out[1:]),
+        (NONCE_KEY, "grant", ""),
+        (NONCE_KEY, "grant", "\ud800"),
+    ):
+        with pytest.raises(CredentialRequestRefused) as refused:
+            licence_of(key, grant_id, text)
+        assert refused.value.code == "invalid_notification_id"
+
+
+@modest
+@given(
+    st.dictionaries(st.sampled_from(["typ", "x5c", "crit", "kid"]), ANY_JSON, max_size=2),
+    st.dictionaries(
+        st.sampled_from(["iat", "exp", "nonce", "attested_keys", "key_storage", "user_authentication"]),
+        ANY_JSON | st.lists(st.just(PUBLIC), max_size=3),
+        max_size=3,
+    ),
+)
+def test_any_header_and_claims_are_a_key_attestation_or_refused(header: dict[str, Any], claims: dict[str, Any]) -> None:
+    with suppress(KeyAttestationInvalid):
+        KeyAttestation.from_compact(PROVIDER.attest(KEY, header=header, **claims), PROVIDER.anchors, NOW)
+
+
+ENCRYPTION_KEY = new_key()
+SEALED = ResponseEncryption.from_object(
+    {"jwk": {**ENCRYPTION_KEY.export_public(as_dict=True), "alg": "ECDH-ES", "kid": "k"}, "enc": "A256GCM"}
+).seal(b"{}")
+
+
+def _opened(compact: bytes) -> bytes | None:
+    try:
+        request_kid(compact)
+        return open_request(compact, ENCRYPTION_KEY.export(as_dict=True))
+    except CredentialRequestRefused as error:
+        refused = error
+    assert refused.code == "invalid_encryption_parameters"
+    assert set(refused.detail) <= DESCRIPTION
+    return None
+
+
+def test_a_sealed_message_opens_under_its_key() -> None:
+    assert request_kid(SEALED.encode()) == "k"
+    assert _opened(SEALED.encode()) == b"{}"
+
+
+@modest
+@given(st.data())
+def test_one_flipped_bit_of_a_sealed_message_is_refused(data: st.DataObject) -> None:
+    sealed = bytearray(SEALED.encode())
+    at = data.draw(st.integers(0, len(sealed) - 1))
+    sealed[at] ^= 1 << data.draw(st.integers(0, 7))
+    assert _opened(bytes(sealed)) is None
+
+
+@modest
+@given(
+    st.dictionaries(st.sampled_from(["alg", "enc", "kid", "epk", "zip", "crit", "apu", "apv", "p2c"]), ANY_JSON),
+    st.lists(st.text("AZaz09-_=.", max_size=20), max_size=6),
+)
+def test_any_header_and_parts_are_a_sealed_message_or_refused(header: dict[str, Any], parts: list[str]) -> None:
+    good = json.loads(b64d(SEALED.split(".")[0]))
+    head = b64u(json.dumps({**good, **header}).encode())
+    assert _opened(".".join([head, *SEALED.split(".")[1:]]).encode()) in (None, b"{}")
+    assert _opened(".".join([head, *parts]).encode()) is None
+
+
+@modest
+@given(ANY_JSON, ANY_JSON, ANY_JSON)
+def test_any_json_are_encryption_parameters_or_refused(value: object, enc: object, kid: object) -> None:
+    jwk = {**PUBLIC, "alg": "ECDH-ES", "kid": kid}
+    for one, other in ((value, "A128GCM"), (jwk, enc), (jwk, "A128GCM")):
+        with suppress(CredentialRequestRefused):
+            ResponseEncryption.from_object({"jwk": one, "enc": other}).seal(b"{}")
+    with suppress(CredentialRequestRefused):
+        ResponseEncryption.from_object(value)

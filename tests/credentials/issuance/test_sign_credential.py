@@ -47,11 +47,14 @@ def revealed(value: Any, by_digest: dict[str, list[Any]]) -> Any:
     """What a reader with all disclosures sees, written apart from the writer."""
     if isinstance(value, dict):
         shown = {name: revealed(inner, by_digest) for name, inner in value.items() if name != "_sd"}
-        return shown | {
-            name: revealed(inner, by_digest) for _, name, inner in map(by_digest.__getitem__, value.get("_sd", []))
-        }
+        hidden = [by_digest[digest] for digest in value.get("_sd", []) if digest in by_digest]  # the others are decoys
+        return shown | {name: revealed(inner, by_digest) for _, name, inner in hidden}
     if isinstance(value, list):
-        return [revealed(by_digest[place["..."]][1], by_digest) for place in value]
+        places = [isinstance(element, dict) and element.keys() == {"..."} for element in value]
+        return [
+            revealed(by_digest[element["..."]][1] if hidden else element, by_digest)
+            for element, hidden in zip(value, places, strict=True)
+        ]
     return value
 
 
@@ -63,15 +66,41 @@ def read(text: str) -> tuple[dict[str, Any], dict[str, list[Any]]]:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.dictionaries(st.sampled_from(["x", "y", "z"]), VALUES, max_size=3))
-def test_whatever_is_concealed_is_revealed_by_its_disclosures(concealed: dict[str, object]) -> None:
-    payload, by_digest = read(encode_credential(replace(CREDENTIAL, concealed=concealed), ()).signed(b""))
+@given(st.dictionaries(st.sampled_from("xyz"), VALUES, max_size=3), st.frozensets(st.sampled_from("xyzabc")))
+def test_whatever_is_concealed_is_revealed_by_its_disclosures(
+    concealed: dict[str, object], by_element: frozenset[str]
+) -> None:
+    credential = replace(CREDENTIAL, concealed=concealed, by_element=by_element)
+    payload, by_digest = read(encode_credential(credential, ()).signed(b""))
     hidden = {"_sd": payload.get("_sd", [])}
     assert revealed(hidden, by_digest) == concealed
     assert hidden["_sd"] == sorted(hidden["_sd"])
     salts = [disclosure[0] for disclosure in by_digest.values()]
     assert len(set(salts)) == len(salts)
     assert all(len(salt) == 24 for salt in salts)
+
+
+def test_an_array_is_whole_unless_its_type_discloses_it_by_element() -> None:
+    concealed: dict[str, object] = {"scope": ["内科", "外科"]}
+    _, whole = read(sign_credential(replace(CREDENTIAL, concealed=concealed), SIGNER))
+    assert [disclosure[1:] for disclosure in whole.values()] == [["scope", ["内科", "外科"]]]
+    by_element = replace(CREDENTIAL, concealed=concealed, by_element=frozenset({"scope"}))
+    _, single = read(sign_credential(by_element, SIGNER))
+    assert sorted(disclosure[1] for disclosure in single.values() if len(disclosure) == 2) == ["内科", "外科"]
+    (scope,) = (disclosure[2] for disclosure in single.values() if len(disclosure) == 3)
+    assert all(place.keys() == {"..."} for place in scope)
+
+
+def test_decoys_hide_how_many_claims_there_are() -> None:
+    counts = set()
+    for concealed in ({}, {"name": "张三"}, {"name": "张三", "scope": "餐饮", "none": None}):
+        payload, by_digest = read(sign_credential(replace(CREDENTIAL, concealed=concealed, digest_count=3), SIGNER))
+        assert len(by_digest) == len(concealed)
+        assert by_digest.keys() <= set(payload["_sd"])
+        assert payload["_sd"] == sorted(payload["_sd"])
+        assert {len(digest) for digest in payload["_sd"]} == {43}
+        counts.add(len(set(payload["_sd"])))
+    assert counts == {3}
 
 
 def test_two_credentials_of_one_licence_share_no_salt_and_no_digest() -> None:
