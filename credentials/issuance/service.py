@@ -42,6 +42,8 @@ _STATUS_OF: dict[CertState, StatusValue] = {
     CertState.CANCELLED: StatusValue.INVALID,
     CertState.LAPSED: StatusValue.INVALID,
     CertState.REVOKED: StatusValue.INVALID,
+    CertState.TRANSFERRING_OUT: StatusValue.SUSPENDED,  # not to be used, and may come back (10, 07)
+    CertState.OTHER: StatusValue.SUSPENDED,
 }
 
 

@@ -16,7 +16,7 @@ from credentials.registry import repository
 from credentials.registry.errors import IntakeConflict, Overtaken, RowError, UnknownBatch
 from credentials.registry.formats.gbt36903 import row_from_line
 from credentials.registry.formats.ndjson import LineSplitter
-from credentials.registry.models import BatchReport, IntakeRow, IntakeSource, Rejection
+from credentials.registry.models import BatchReport, IntakeRow, IntakeSource, OperateType, Rejection
 from credentials.registry.planning import ID_FORM, ChunkPlan, Planner, new_id
 from credentials.registry.ports import Clock, Protector, StateFollower, UnitOfWork
 
@@ -79,7 +79,7 @@ class Intake:
             async with aclosing(_chunks(rows)) as chunks:
                 async for chunk in chunks:
                     await before_last.written()
-                    if not chunk.records.isdisjoint(last.records):
+                    if chunk.transfers or not chunk.records.isdisjoint(last.records):
                         await last.written()
                     chunk.task = asyncio.create_task(self._take_chunk(uow, source, batch_id, chunk, last, progress))
                     before_last, last = last, chunk
@@ -151,16 +151,19 @@ class Intake:
     ) -> ChunkPlan:
         good = [row for _, row in chunk.rows if isinstance(row, IntakeRow)]
         identifiers = [row.content.identifier for row in good if row.content and row.content.identifier]
+        elsewhere = [content.predecessor_identifier for content in chunk.transfers if content.predecessor_identifier]
+        current = await repository.current_licences(session, source.system, chunk.records, lock=lock)
         plan = ChunkPlan(
             now=self._clock.now(),
             batch_id=batch_id,
             source=source,
             # In this order: a row that another writer commits in between is then known, and not taken for a clash.
-            current=await repository.current_licences(session, source.system, chunk.records, lock=lock),
+            current=current,
+            named=await repository.named_licences(session, elsewhere, current.values(), lock=lock),
             taken=await repository.taken_identifiers(session, identifiers),
             known=await repository.known_versions(session, source.system, chunk.records),
         )
-        plan.stored_counts = {held.id: held.event_count for held in plan.current.values()}
+        plan.stored_counts = {held.id: held.event_count for held in (*current.values(), *plan.named.values())}
         for at, (number, row) in enumerate(chunk.rows):
             if at % ROWS_AT_A_STRETCH == 0:
                 await asyncio.sleep(0)
@@ -209,7 +212,9 @@ class _Chunk:
 
     def __init__(self, rows: Sequence[tuple[int, IntakeRow | RowError]]) -> None:
         self.rows = rows
-        self.records = {row.source_record_id for _, row in rows if isinstance(row, IntakeRow)}
+        good = [row for _, row in rows if isinstance(row, IntakeRow)]
+        self.records = {row.source_record_id for row in good}
+        self.transfers = [row.content for row in good if row.content and row.operate_type is OperateType.TRANSFER_IN]
         self.task: asyncio.Task[None] | None = None
 
     async def written(self) -> None:

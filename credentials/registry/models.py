@@ -12,29 +12,18 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
 class OperateType(StrEnum):
-    """operateType of the MOHURD C-standards: what a department's row asks for."""
+    """operateType of the MOHURD C-standards: what a department's row asks for. `lifecycle.STEPS` says when it may."""
 
     ISSUE = "01"  # 新发
     RENEW = "02"  # 延续
     SUSPEND = "03"  # 暂扣
     EXPIRE = "04"  # 过期失效
-    END = "05"  # 注销 (撤销 / 吊销): the row's cert_state says which
+    END = "05"  # 注销 (撤销 / 吊销 / 转出): the row's cert_state says which
     RESUME = "06"  # 暂扣发还
+    OTHER = "07"  # 其他
+    TRANSFER_IN = "08"  # 转入
     CHANGE = "09"  # 变更
-
-
-ENDINGS = frozenset({CertState.WITHDRAWN, CertState.CANCELLED, CertState.REVOKED})
-
-#: From which states a step may be taken. ISSUE starts a licence and has none. RENEW and CHANGE make a new version that
-#: is valid, and leave the one they replace lapsed.
-ALLOWED_FROM: Mapping[OperateType, frozenset[CertState]] = {
-    OperateType.RENEW: frozenset({CertState.VALID, CertState.LAPSED}),
-    OperateType.CHANGE: frozenset({CertState.VALID}),
-    OperateType.SUSPEND: frozenset({CertState.VALID}),
-    OperateType.RESUME: frozenset({CertState.SUSPENDED}),
-    OperateType.EXPIRE: frozenset({CertState.VALID, CertState.SUSPENDED}),
-    OperateType.END: frozenset({CertState.VALID, CertState.SUSPENDED}),
-}
+    CANCEL_TRANSFER_OUT = "10"  # 取消转出
 
 
 @dataclass(frozen=True)
@@ -57,7 +46,7 @@ class HolderEntry:
 class IntakeRow:
     """One row of a department's file, checked for form (GB/T 36903 names; see `formats/gbt36903.py`).
 
-    The content members are None in rows that only move a state (03, 04, 05, 06).
+    The content is None in rows that only move a state (all but 01, 02, 08 and 09).
     """
 
     source_record_id: str
@@ -76,6 +65,7 @@ class LicenceContent:
         valid_until: the last valid Shanghai day, or None for a long-term licence.
         items: the type's data items, not yet checked against the type.
         representatives: the persons whom it names to act for the holder.
+        predecessor_identifier: the licence that it takes the place of (associatedZzeCertID), where the row names it.
     """
 
     type_code: str
@@ -89,6 +79,7 @@ class LicenceContent:
     holders: tuple[HolderEntry, ...]
     items: Mapping[str, object]
     representatives: tuple[HolderEntry, ...] = ()
+    predecessor_identifier: str | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +89,8 @@ class Licence:
     Attributes:
         type_code: the catalogue's code, e.g. `driving-licence`.
         version: 1 for a first issue; renewals and changes count up.
+        predecessor_id: the licence that this one took the place of, when the store holds it.
+        predecessor_identifier: its identifier, also when it was transferred in from elsewhere.
     """
 
     id: str
@@ -121,6 +114,7 @@ class Licence:
     source_version: int
     items: Mapping[str, object]
     representatives: tuple[HolderEntry, ...] = ()
+    predecessor_identifier: str | None = None
 
     def in_force(self, now: datetime) -> bool:
         """Whether the licence is valid on the Shanghai day of `now`: its state, its first and its last day."""
@@ -243,6 +237,7 @@ class CurrentLicence:
     """The newest licence of a source record, as an intake moves it along."""
 
     id: str
+    identifier: str
     type_code: str
     authority_code: str
     version: int

@@ -40,6 +40,7 @@ class ChunkPlan:
 
     Attributes:
         current: the newest licence of each source record, moved along as rows are planned.
+        named: licences that rows name by identifier to take their place, or that rows of this chunk made.
         known: (source record, source version) → digest of the row that brought it.
         stored_counts: licence id → the number of events that its row in the store still counts.
     """
@@ -48,6 +49,7 @@ class ChunkPlan:
     batch_id: str
     source: IntakeSource
     current: dict[str, CurrentLicence]
+    named: dict[str, CurrentLicence]
     taken: set[str]
     known: dict[tuple[str, int], bytes]
     stored_counts: dict[str, int] = field(default_factory=dict)
@@ -71,7 +73,7 @@ class Planner:
 
     def plan(self, chunk: ChunkPlan, row: IntakeRow) -> bool:
         """Plan one row; False when the store has it already."""
-        digest = self._protector.blind_index("intake-row", orjson.dumps(row, option=orjson.OPT_SORT_KEYS).decode())
+        digest = self._protector.blind_index("intake-row", _canonical(row))
         known = chunk.known.get((row.source_record_id, row.source_version))
         if known is not None:
             if known != digest:
@@ -80,10 +82,12 @@ class Planner:
         current = chunk.current.get(row.source_record_id)
         if current is not None and row.source_version < current.source_version:
             raise RowError("source_version_outdated", "source_version", "the store holds a newer version")
-        check_step(row, current.state if current else None)
+        check_step(row.operate_type, row.cert_state, current.state if current else None)
         self._check_authority(chunk.source, current.authority_code if current else None)
         if row.content is None:
             assert current is not None, "check_step asks for a licence"
+            self._check_state(current.type_code, row.cert_state)
+            current.source_version = row.source_version
             self._move(chunk, current, row, row.cert_state, digest)
         else:
             self._renew_or_issue(chunk, current, row, row.content, digest)
@@ -94,15 +98,17 @@ class Planner:
         self, chunk: ChunkPlan, current: CurrentLicence | None, row: IntakeRow, content: LicenceContent, digest: bytes
     ) -> None:
         licence_type, items = self._checked(chunk.source, content)
-        if current is not None and current.type_code != licence_type.code:
+        predecessor = _predecessor(chunk, current, content)
+        if predecessor is not None and predecessor.type_code != licence_type.code:
             raise RowError("type_changed", "certificate_type_code", "a new version keeps the licence's type")
         version = current.version + 1 if current else 1
         identifier = self._identifier(chunk, content, version)
-        if current is not None and current.state is not CertState.LAPSED:
-            self._move(chunk, current, row, CertState.LAPSED, digest)
+        if predecessor is not None:  # also one that has lapsed: who cancels it at this moment must notice
+            self._move(chunk, predecessor, row, CertState.LAPSED if current else CertState.CANCELLED, digest)
         licence_id = new_id(chunk.now)
         successor = CurrentLicence(
             id=licence_id,
+            identifier=str(identifier),
             type_code=licence_type.code,
             authority_code=content.authority_code,
             version=version,
@@ -110,8 +116,8 @@ class Planner:
             source_version=row.source_version,
             event_count=1,
         )
-        self._add_licence(chunk, successor, content, identifier, licence_type, items, row, current)
-        chunk.current[row.source_record_id] = successor
+        self._add_licence(chunk, successor, content, identifier, licence_type, items, row, predecessor)
+        chunk.current[row.source_record_id] = chunk.named[successor.identifier] = successor
         chunk.events.append(self._event(chunk, successor, row, digest))
 
     def _checked(self, source: IntakeSource, content: LicenceContent) -> tuple[LicenceType, Mapping[str, object]]:
@@ -140,6 +146,17 @@ class Planner:
             raise RowError(error.code, f"business_information.{error.field}", error.detail) from error
         _check_representatives(licence_type, content.representatives, items)
         return licence_type, items
+
+    def _check_state(self, type_code: str, state: CertState) -> None:
+        """A type lists the states that its licences can have. One whose pack is gone can still be ended."""
+        try:
+            allowed = self._catalogue.get(type_code).states
+        except UnknownType:
+            return
+        if state not in allowed:
+            raise RowError(
+                "state_not_allowed", "cert_state", f"a licence of type {type_code} is never in state {state.value}"
+            )
 
     def _check_authority(self, source: IntakeSource, authority_code: str | None) -> None:
         allowed = source.authority_codes
@@ -195,6 +212,7 @@ class Planner:
             "valid_until": content.valid_until,
             "state": licence.state.value,
             "predecessor_id": predecessor.id if predecessor else None,
+            "predecessor_identifier": predecessor.identifier if predecessor else content.predecessor_identifier,
             "number_index": self._protector.blind_index(f"number:{licence_type.code}", content.number),
             "content_sealed": self._protector.seal(orjson.dumps(sealed), f"licence.content:{licence.id}"),
             "source_system": chunk.source.system,
@@ -232,7 +250,6 @@ class Planner:
     def _move(self, chunk: ChunkPlan, licence: CurrentLicence, row: IntakeRow, state: CertState, digest: bytes) -> None:
         """Bring a licence to a new state with the event that says so."""
         licence.state = state
-        licence.source_version = row.source_version
         licence.event_count += 1
         fresh = chunk.fresh.get(licence.id)
         if fresh is None:
@@ -259,6 +276,38 @@ class Planner:
             "batch_id": chunk.batch_id,
             "occurred_at": chunk.now,
         }
+
+
+def _canonical(row: IntakeRow) -> str:
+    """What makes a row the same row. Members that came with a later version of this software count where they are
+    given: a row that was taken before them stays known."""
+    text = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
+    for absent in (b'"predecessor_identifier":null,', b'"representatives":[],'):
+        text = text.replace(absent, b"")
+    return text.decode()
+
+
+def _predecessor(chunk: ChunkPlan, current: CurrentLicence | None, content: LicenceContent) -> CurrentLicence | None:
+    """The licence that a new version takes the place of, where the store holds it.
+
+    In a renewal or change it is the record's newest, and a row that names another is refused. A transfer in names one
+    of another record, which its authority must have let go (05 to 06), or one that another city keeps.
+    """
+    field, named = "associated_certificate_identifier", content.predecessor_identifier
+    if current is not None:
+        if named not in (None, current.identifier):
+            raise RowError("predecessor_mismatch", field, "this record's newest licence has another identifier")
+        return current
+    if named is None:
+        return None
+    try:
+        Identifier.from_text(named)
+    except IdentifierError as error:
+        raise RowError("identifier_malformed", field, error.detail) from error
+    predecessor = chunk.named.get(named)
+    if predecessor is not None and predecessor.state is not CertState.TRANSFERRING_OUT:
+        raise RowError("predecessor_not_transferring", field, "its authority has not let it go (05 with cert_state 06)")
+    return predecessor
 
 
 def _check_representatives(

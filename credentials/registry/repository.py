@@ -23,6 +23,7 @@ from sqlalchemy import (
     select,
     text,
     tuple_,
+    union,
     union_all,
     update,
 )
@@ -119,6 +120,9 @@ async def known_versions(session: AsyncSession, system: str, records: Iterable[s
     return {(row.source_record_id, row.source_version): row.row_digest for row in found}
 
 
+_CURRENT = ("id", "identifier", "type_code", "authority_code", "version", "state", "source_version", "event_count")
+
+
 async def current_licences(
     session: AsyncSession, system: str, records: Iterable[str], *, lock: bool = False
 ) -> dict[str, CurrentLicence]:
@@ -127,9 +131,8 @@ async def current_licences(
     Args:
         lock: hold the rows until the transaction ends. In id order: no deadlocks.
     """
-    members = ("id", "type_code", "authority_code", "version", "state", "source_version", "event_count")
     statement = (
-        select(LICENCE.c.source_record_id, *(LICENCE.c[member] for member in members))
+        select(LICENCE.c.source_record_id, *(LICENCE.c[member] for member in _CURRENT))
         .where(LICENCE.c.source_system == system)
         .order_by(LICENCE.c.id)
     )
@@ -139,9 +142,23 @@ async def current_licences(
     for row in await _among(session, statement, LICENCE.c.source_record_id, records):
         held = current.get(row.source_record_id)
         if held is None or held.version < row.version:
-            found = {member: getattr(row, member) for member in members}
-            current[row.source_record_id] = CurrentLicence(**found | {"state": CertState(row.state)})
+            current[row.source_record_id] = _current(row)
     return current
+
+
+async def named_licences(
+    session: AsyncSession, identifiers: Sequence[str], current: Iterable[CurrentLicence], *, lock: bool = False
+) -> dict[str, CurrentLicence]:
+    """Licences by identifier, locked as `current_licences` locks; one that is among `current` is that very object."""
+    known = {held.id: held for held in current}
+    statement = select(*(LICENCE.c[member] for member in _CURRENT)).order_by(LICENCE.c.id)
+    found = await _among(session, statement.with_for_update() if lock else statement, LICENCE.c.identifier, identifiers)
+    return {row.identifier: known.get(row.id) or _current(row) for row in found}
+
+
+def _current(row: Row[Any]) -> CurrentLicence:
+    found = {member: getattr(row, member) for member in _CURRENT}
+    return CurrentLicence(**found | {"state": CertState(row.state)})
 
 
 async def taken_identifiers(session: AsyncSession, identifiers: Iterable[str]) -> set[str]:
@@ -286,6 +303,20 @@ async def licences_in_force(
         .order_by(LICENCE.c.issued_on.desc(), LICENCE.c.created_at.desc(), LICENCE.c.id.desc())
     )
     return [(type_code, licence_id) for type_code, licence_id in await session.execute(statement)]
+
+
+async def lineage_ids(session: AsyncSession, licence_id: str) -> list[str]:
+    """A licence, all that it took the place of and all that took its place, the oldest first."""
+    start = select(LICENCE.c.id, LICENCE.c.predecessor_id, literal(0).label("place")).where(LICENCE.c.id == licence_id)
+    older, newer = start.cte("older", recursive=True), start.cte("newer", recursive=True)
+    older = older.union_all(
+        select(LICENCE.c.id, LICENCE.c.predecessor_id, older.c.place - 1).where(LICENCE.c.id == older.c.predecessor_id)
+    )
+    newer = newer.union_all(
+        select(LICENCE.c.id, LICENCE.c.predecessor_id, newer.c.place + 1).where(LICENCE.c.predecessor_id == newer.c.id)
+    )
+    both = union(select(older.c.id, older.c.place), select(newer.c.id, newer.c.place)).subquery()
+    return list((await session.execute(select(both.c.id).order_by(both.c.place))).scalars())
 
 
 async def successor_id(session: AsyncSession, licence_id: str) -> str | None:

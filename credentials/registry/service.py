@@ -105,6 +105,17 @@ class Registry:
         index = self._protector.blind_index(f"number:{type_code}", number)
         return await self._licences(session, await repository.licence_ids_by_number(session, index))
 
+    async def lineage(self, session: AsyncSession, licence_id: str) -> Sequence[Licence]:
+        """A licence with all that it took the place of and all that took its place, the oldest first.
+
+        Raises:
+            UnknownLicence: there is no licence with this id.
+        """
+        ids = await repository.lineage_ids(session, licence_id)
+        if not ids:
+            raise UnknownLicence("there is no such licence")
+        return await self._licences(session, ids)
+
     async def of_holder(self, session: AsyncSession, holder_id: str) -> Sequence[Licence]:
         """All licences that name a holder, in whatever state, the newest first."""
         return await self._licences(session, await repository.licence_ids_of_holder(session, holder_id))
@@ -239,6 +250,7 @@ class Registry:
             valid_until=row.valid_until,
             state=CertState(row.state),
             predecessor_id=row.predecessor_id,
+            predecessor_identifier=row.predecessor_identifier,
             source_system=row.source_system,
             source_record_id=row.source_record_id,
             source_version=row.source_version,

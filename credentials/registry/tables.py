@@ -63,6 +63,7 @@ class LicenceRow(SQLModel, table=True):
     valid_until: date | None
     state: str = Field(max_length=2)
     predecessor_id: str | None = Field(default=None, max_length=32, unique=True)
+    predecessor_identifier: str | None = Field(default=None, max_length=128)
     number_index: bytes = Field(sa_type=LargeBinary, index=True)
     content_sealed: bytes = Field(sa_type=LargeBinary)
     source_system: str = Field(max_length=64)

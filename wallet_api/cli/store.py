@@ -21,6 +21,7 @@ from wallet_api.sample import City
 from wallet_api.tour import DEMO_CLIENT
 
 REJECTIONS_SHOWN = 20
+HISTORY_SHOWN = 1000  # far more than happens to one version
 PIECE_BYTES = 65_536
 
 
@@ -71,6 +72,11 @@ def licences(
     run(_licences(type_code, ending_within, after, limit))
 
 
+def lineage(identifier: Annotated[str, typer.Argument(help="GB/T 36904 identifier of any of its versions.")]) -> None:
+    """Tell a licence's life: every version that came before and after, and what happened to each."""
+    run(_lineage(identifier))
+
+
 def offer(
     identifier: Annotated[str, typer.Argument(help="GB/T 36904 identifier, 1.2.156.3005.2.…")],
     tx_code: Annotated[bool, typer.Option(help="Ask the holder for a transaction code.")] = True,
@@ -119,6 +125,21 @@ async def _licences(type_code: str | None, ending_within: int | None, after: int
         last = licence.valid_until.isoformat() if licence.valid_until else "long-term"
         typer.echo(f"{licence.identifier}  {licence.type_code}  v{licence.version}  {last}")
     console.print(f"{len(found)} shown of {total} licence records")
+
+
+async def _lineage(identifier: str) -> None:
+    async with opened() as platform, platform.database.snapshot() as session:
+        start = await platform.registry.by_identifier(session, identifier)
+        for licence in await platform.registry.lineage(session, start.id):
+            typer.echo(
+                f"{licence.identifier}  v{licence.version}  {licence.source_system}  {licence.state.name.lower()}"
+            )
+            for entry in await platform.registry.history(session, licence.id, 0, HISTORY_SHOWN):
+                step, state = entry.operate_type, entry.state
+                when = entry.occurred_at.astimezone(SHANGHAI)
+                typer.echo(
+                    f"  {when:%Y-%m-%d %H:%M}  {step.value} {step.name.lower()} → {state.value} {state.name.lower()}"
+                )
 
 
 async def _offer(identifier: str, tx_code: bool) -> tuple[str, str | None]:

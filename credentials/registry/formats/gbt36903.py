@@ -3,10 +3,11 @@
 | member | value |
 |---|---|
 | `source_record_id`, `source_version` | the department's own record (64 of `A-Za-z0-9._:-`), its version (≥ 1) |
-| `operate_type` | `01` issue, `02` renew, `03` suspend, `04` expire, `05` end, `06` resume, `09` change |
-| `cert_state` | with `05`: `03` withdrawn, `04` cancelled, `07` revoked |
-| `reason` | with `03`, `05`, `06`: text, required; with others optional |
-| `certificate_type_code` | 21 characters (with `01`, `02`, `09`, as are all that follow) |
+| `operate_type` | `01` to `10`: what they are and when they are allowed is in `lifecycle.py` |
+| `cert_state` | with `05`: `03`, `04`, `06` or `07`; with `07`: `99`, or `01` to come back from it; else not needed |
+| `reason` | with `03`, `05`, `06`, `07`: text, required; with others optional |
+| `associated_certificate_identifier` | the licence before (associatedZzeCertID): with `08`; optional with `02`, `09` |
+| `certificate_type_code` | 21 characters (with `01`, `02`, `08`, `09`, as are all that follow) |
 | `certificate_identifier` | GB/T 36904, or absent: the store makes one |
 | `certificate_number` | the number printed on the licence |
 | `certificate_issuing_authority_code` | 统一社会信用代码 of the 发证单位 |
@@ -29,8 +30,8 @@ from stdnum.cn import ric, uscc
 from stdnum.exceptions import InvalidChecksum, InvalidComponent, InvalidFormat, ValidationError
 
 from credentials.registry.errors import RowError
+from credentials.registry.lifecycle import NEEDS_REASON, NEW_VERSION, targets
 from credentials.registry.models import (
-    ENDINGS,
     CertState,
     HolderEntry,
     IntakeRow,
@@ -57,6 +58,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 _STATE_MEMBERS = {"source_record_id", "source_version", "operate_type", "cert_state", "reason"}
 _CONTENT_MEMBERS = _STATE_MEMBERS | {
+    "associated_certificate_identifier",
     "certificate_type_code",
     "certificate_identifier",
     "certificate_number",
@@ -97,22 +99,24 @@ def row_from_object(value: object) -> IntakeRow:
         raise RowError("row_not_object", "", "a row is a JSON object")
     row: Mapping[str, Any] = value
     operate_type = _operate_type(row)
-    has_content = operate_type in (OperateType.ISSUE, OperateType.RENEW, OperateType.CHANGE)
-    _refuse_unknown(row, _CONTENT_MEMBERS if has_content else _STATE_MEMBERS, "")
+    has_content = operate_type in NEW_VERSION
+    known = _CONTENT_MEMBERS if has_content else _STATE_MEMBERS
+    _refuse_unknown(
+        row, known - {"associated_certificate_identifier"} if operate_type is OperateType.ISSUE else known, ""
+    )
     record_id = _text(row, "source_record_id", 64)
     if not _RECORD_ID.fullmatch(record_id):
         raise RowError("member_invalid", "source_record_id", "1 to 64 of A-Z a-z 0-9 . _ : -")
     version = row.get("source_version")
     if type(version) is not int or not 1 <= version <= MAX_VERSION:
         raise RowError("member_invalid", "source_version", "an integer from 1 up")
-    needs_reason = operate_type in (OperateType.SUSPEND, OperateType.END, OperateType.RESUME)
     return IntakeRow(
         source_record_id=record_id,
         source_version=version,
         operate_type=operate_type,
         cert_state=_target_state(row, operate_type),
-        reason=_text(row, "reason", 500) if needs_reason or "reason" in row else None,
-        content=_content(row) if has_content else None,
+        reason=_text(row, "reason", 500) if operate_type in NEEDS_REASON or "reason" in row else None,
+        content=_content(row, operate_type) if has_content else None,
     )
 
 
@@ -121,24 +125,21 @@ def _operate_type(row: Mapping[str, Any]) -> OperateType:
     try:
         return OperateType(text)
     except ValueError as error:
-        raise RowError("operation_not_supported", "operate_type", "one of 01 02 03 04 05 06 09") from error
+        raise RowError("operation_not_supported", "operate_type", "one of 01 to 10") from error
 
 
 def _target_state(row: Mapping[str, Any], operate_type: OperateType) -> CertState:
-    if operate_type is OperateType.END:
-        state = _text(row, "cert_state", 2)
-        if state not in ENDINGS:
-            raise RowError("member_invalid", "cert_state", "03 withdrawn, 04 cancelled or 07 revoked")
-        return CertState(state)
-    target = {OperateType.SUSPEND: CertState.SUSPENDED, OperateType.EXPIRE: CertState.LAPSED}.get(
-        operate_type, CertState.VALID
-    )
-    if row.get("cert_state", target.value) != target.value:
-        raise RowError("member_invalid", "cert_state", f"operate_type {operate_type.value} leads to {target.value}")
-    return target
+    possible = targets(operate_type)
+    if len(possible) == 1 and "cert_state" not in row:
+        return possible[0]
+    state = _text(row, "cert_state", 2)
+    if state not in possible:
+        leads_to = ", ".join(sorted(possible))
+        raise RowError("member_invalid", "cert_state", f"operate_type {operate_type.value} leads to {leads_to}")
+    return CertState(state)
 
 
-def _content(row: Mapping[str, Any]) -> LicenceContent:
+def _content(row: Mapping[str, Any], operate_type: OperateType) -> LicenceContent:
     issued_on = _day(row, "certificate_issued_date")
     valid_from = _day(row, "certificate_validate_start")
     valid_until = _day(row, "certificate_validate_end") if row.get("certificate_validate_end") else None
@@ -151,6 +152,7 @@ def _content(row: Mapping[str, Any]) -> LicenceContent:
     area = row.get("certificate_area_code")
     if area is not None and not (isinstance(area, str) and re.fullmatch("[0-9]{6}", area)):
         raise RowError("member_invalid", "certificate_area_code", "6 digits")
+    names_predecessor = operate_type is OperateType.TRANSFER_IN or "associated_certificate_identifier" in row
     return LicenceContent(
         type_code=_text(row, "certificate_type_code", 64),
         identifier=_text(row, "certificate_identifier", 128) if row.get("certificate_identifier") else None,
@@ -163,6 +165,7 @@ def _content(row: Mapping[str, Any]) -> LicenceContent:
         holders=_parties(row, "holder"),
         items=items,
         representatives=_parties(row, "representative") if "certificate_representatives" in row else (),
+        predecessor_identifier=_text(row, "associated_certificate_identifier", 128) if names_predecessor else None,
     )
 
 

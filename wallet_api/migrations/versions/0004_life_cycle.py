@@ -14,6 +14,12 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.add_column("licence", sa.Column("predecessor_identifier", sa.String(length=128), nullable=True))
+    op.execute(
+        "UPDATE licence SET predecessor_identifier = "
+        "(SELECT before.identifier FROM licence AS before WHERE before.id = licence.predecessor_id) "
+        "WHERE predecessor_id IS NOT NULL"
+    )
     op.create_table(
         "licence_representative",
         sa.Column("licence_id", sa.String(length=32), sa.ForeignKey("licence.id"), nullable=False),
@@ -26,3 +32,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("licence_representative")
+    with op.batch_alter_table("licence") as licence:
+        licence.drop_column("predecessor_identifier")
