@@ -10,6 +10,7 @@ from wallet_api import problems
 from wallet_api.cross_origin import CrossOrigin
 from wallet_api.dependencies import limit_address
 from wallet_api.http import RequestContext
+from wallet_api.oauth import SignInRefused
 from wallet_api.oauth.fresh_nonces import FreshNonces
 from wallet_api.routes import (
     batches,
@@ -24,6 +25,7 @@ from wallet_api.routes import (
     pages,
     releases,
     showing,
+    sign_in,
     trust,
     types,
     well_known,
@@ -80,7 +82,7 @@ def create_app(settings: Settings, *, platform: Platform | None = None) -> FastA
     app.state.platform = platform
     app.include_router(well_known.router(at))
     served = APIRouter(prefix=at)
-    for module in (openid4vci, oauth):  # where strangers may call, and make the store write
+    for module in (openid4vci, oauth, sign_in):  # where strangers may call, and make the store write
         served.include_router(module.router, dependencies=[Depends(limit_address)])
     for module in (
         pages,
@@ -99,6 +101,7 @@ def create_app(settings: Settings, *, platform: Platform | None = None) -> FastA
         served.include_router(module.router)
     app.include_router(served)
     problems.install(app)
+    app.add_exception_handler(SignInRefused, sign_in.refused)
     app.add_middleware(FreshNonces, server=platform.oauth, nonce_path=f"{at}/openid4vci/nonce")
     app.add_middleware(CrossOrigin, url_path=at)
     app.add_middleware(RequestContext, metrics=platform.metrics)

@@ -32,6 +32,8 @@ from wallet_api.deployment_secrets import Secrets
 from wallet_api.edge import Cursors, IdempotentRequests, Metrics, RateLimits
 from wallet_api.key_ring import LiveKeyRing
 from wallet_api.oauth import AuthorizationServer, OneTimeValues, SignIns
+from wallet_api.oauth.demo_provider import DemoProvider
+from wallet_api.oauth.openid_connect import OpenIdProvider, openid_provider
 from wallet_api.oauth.trusted_attesters import wallet_policy
 from wallet_api.offering import OfferMessages
 from wallet_api.reminding import RENEWED_AT, HolderContacts, PackRules, StoredChanges
@@ -71,6 +73,8 @@ class Platform:
     one_time: OneTimeValues
     oauth: AuthorizationServer
     sign_ins: SignIns
+    openid_provider: OpenIdProvider | None
+    demo_provider: DemoProvider | None
     inbox: Inbox
     outbox: Outbox
     reminders: ReminderService
@@ -192,6 +196,10 @@ class Platform:
             one_time=one_time,
             oauth=oauth,
             sign_ins=SignIns(database, issuance, registry, clock, settings.public_url),
+            openid_provider=openid_provider(settings, clock, secrets.nonce_key),
+            demo_provider=None
+            if settings.oidc_issuer or settings.deployment != "embedded"
+            else DemoProvider(registry, issuance),
             inbox=inbox,
             outbox=outbox,
             reminders=ReminderService(clock, StoredChanges(registry), PackRules(catalogue), outbox, RENEWED_AT),

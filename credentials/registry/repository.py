@@ -388,6 +388,11 @@ async def holder_row(session: AsyncSession, holder_id: str) -> Row[Any] | None:
     return (await session.execute(select(HOLDER).where(HOLDER.c.id == holder_id))).first()
 
 
+async def holder_rows(session: AsyncSession, limit: int) -> list[Row[Any]]:
+    """Some holders, in id order."""
+    return list(await session.execute(select(HOLDER).order_by(HOLDER.c.id).limit(limit)))
+
+
 async def holder_row_by_code(session: AsyncSession, code_index: bytes) -> Row[Any] | None:
     """The holder whose identity number has this blind index."""
     return (await session.execute(select(HOLDER).where(HOLDER.c.code_index == code_index))).first()

@@ -180,6 +180,10 @@ class Registry:
             raise UnknownHolder("the store holds nobody by this reference")
         return self._opened_holder(row)
 
+    async def holders(self, session: AsyncSession, limit: int) -> Sequence[Holder]:
+        """Up to so many holders, the first that came first."""
+        return [self._opened_holder(row) for row in await repository.holder_rows(session, limit)]
+
     async def holder_by_code(self, session: AsyncSession, code_type: str, code: str) -> Holder:
         """The holder with an identity number, in whatever spelling the number has a normal form for.
 

@@ -43,6 +43,7 @@ class Consent:
     Attributes:
         client_id: what the wallet calls itself; an attester vouches for it when `is_attested`.
         target: the host or scheme that the answer goes to.
+        person: who signed in, or None when the store holds nothing of them.
         choices: those who hold something that is asked for, the person first; none, and there is nothing to grant.
     """
 
@@ -50,7 +51,7 @@ class Consent:
     is_attested: bool
     target: str
     configuration_ids: Sequence[str]
-    person: Holder
+    person: Holder | None
     choices: Sequence[Choice]
 
 
@@ -85,6 +86,16 @@ class SignIns:
         if row is None:
             raise SignInRefused("request_unknown")
         return str(row.id)
+
+    async def wanted(self, request_id: str, browser: str) -> Sequence[str]:
+        """The credential configurations that a request asks for.
+
+        Raises:
+            SignInRefused: no such request is open in this browser.
+        """
+        async with self._database.snapshot() as session:
+            configuration_ids: list[str] = (await self._opened(session, request_id, browser)).configuration_ids
+        return configuration_ids
 
     async def is_signed_in(self, request_id: str, browser: str) -> bool:
         """Whether somebody has signed in for a request that is open in this browser.
@@ -126,23 +137,27 @@ class SignIns:
         """
         await self._move(request_id, browser, {"stage": "signed_in", "person_id": holder_id})
 
-    async def consent(self, request_id: str, browser: str) -> Consent:
+    async def consent(self, request_id: str, browser: str, *, is_known: bool = True) -> Consent:
         """What the person who signed in is asked.
 
+        Args:
+            is_known: False for somebody who signed in, but of whom the store holds nothing.
+
         Raises:
-            SignInRefused: nobody has signed in for such a request in this browser.
+            SignInRefused: no such request is open in this browser, or nobody known has signed in for it.
         """
         async with self._database.snapshot() as session:
             row = await self._opened(session, request_id, browser)
-            if row.person_id is None:
+            if is_known and row.person_id is None:
                 raise SignInRefused("request_unknown")
+            person = await self._holders.holder(session, row.person_id) if is_known else None
             return Consent(
                 client_id=row.client_id,
                 is_attested=row.instance_jkt is not None,
                 target=shown_target(row.redirect_uri),
                 configuration_ids=row.configuration_ids,
-                person=await self._holders.holder(session, row.person_id),
-                choices=await self._choices(session, row),
+                person=person,
+                choices=await self._choices(session, row) if is_known else (),
             )
 
     async def approve(self, request_id: str, browser: str, holder_id: str) -> str:

@@ -19,14 +19,14 @@ async def pushed_authorization_request(request: Request, platform: AppPlatform) 
     """Take an authorization request from a wallet (RFC 9126): the only way to the authorization endpoint."""
     if not platform.settings.signs_in:
         raise OAuthError("unauthorized_client", "nobody can sign in here: no OpenID Connect provider is configured")
-    answer = await platform.oauth.push(await _sent_form(request), _client_headers(request))
+    answer = await platform.oauth.push(await sent_form(request), _client_headers(request))
     return JSONResponse(answer, 201, {"Cache-Control": "no-cache, no-store"})
 
 
 @router.post("/oauth/token")
 async def token(request: Request, platform: AppPlatform) -> JSONResponse:
     """Exchange a code or refresh token (wallets) or a client assertion (machines) for an access token."""
-    answer = await platform.oauth.token(await _sent_form(request), _client_headers(request))
+    answer = await platform.oauth.token(await sent_form(request), _client_headers(request))
     return JSONResponse(answer, headers=NO_STORE)
 
 
@@ -36,7 +36,8 @@ async def challenge(platform: AppPlatform) -> JSONResponse:
     return JSONResponse({"attestation_challenge": platform.oauth.challenges.make()}, headers=NO_STORE)
 
 
-async def _sent_form(request: Request) -> dict[str, str]:
+async def sent_form(request: Request) -> dict[str, str]:
+    """The parameters in a request's body."""
     return _form(request.headers.get("Content-Type", ""), await request.body())
 
 

@@ -30,7 +30,7 @@ async def start_page(platform: AppPlatform) -> HTMLResponse:
     """What runs here, and in the embedded mode the six steps as commands."""
     settings = platform.settings
     actors = await cast(platform) if settings.deployment == "embedded" else None
-    return _page(
+    return page(
         "start.html",
         embedded=settings.deployment == "embedded",
         base=settings.url_path,
@@ -43,14 +43,14 @@ async def start_page(platform: AppPlatform) -> HTMLResponse:
 async def live_code_page(platform: AppPlatform) -> HTMLResponse:
     """Where a phone camera lands that read a live code. It says what the code needs; it never says valid."""
     settings = platform.settings
-    return _page("live_code.html", base=settings.url_path, public_url=settings.public_url)
+    return page("live_code.html", base=settings.url_path, public_url=settings.public_url)
 
 
 @router.get("/types")
 async def types_page(platform: AppPlatform, q: str = "") -> HTMLResponse:
     """The directory of licence types, all of it or what holds every word of `q`."""
     found = sorted(platform.catalogue.search(q), key=lambda kind: kind.code)
-    return _page("types.html", base=platform.settings.url_path, q=q.strip()[:MAX_QUERY], types=found)
+    return page("types.html", base=platform.settings.url_path, q=q.strip()[:MAX_QUERY], types=found)
 
 
 @router.get("/types/{code}")
@@ -60,9 +60,9 @@ async def type_page(code: str, platform: AppPlatform, version: int | None = None
     try:
         kind = platform.catalogue.get(code, version)
     except UnknownType:
-        return _page("type.html", status=404, base=base, type=None)
+        return page("type.html", status=404, base=base, type=None)
     names = {claim.name: claim.label for claim in kind.common_claims} | {item.name: item.label for item in kind.items}
-    return _page("type.html", base=base, type=kind, versions=platform.catalogue.versions(code), names=names)
+    return page("type.html", base=base, type=kind, versions=platform.catalogue.versions(code), names=names)
 
 
 @router.get("/types/{code}/{version}/specimen.svg")
@@ -92,6 +92,7 @@ async def asset(name: str) -> Response:
     return Response((_WEB / name).read_bytes(), media_type=kinds[name])
 
 
-def _page(name: str, status: int = 200, **values: object) -> HTMLResponse:
+def page(name: str, *, status: int = 200, **values: object) -> HTMLResponse:
+    """A page in both languages; it may load nothing foreign and nothing inline, and be framed by nobody."""
     headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-store"}
     return HTMLResponse(_pages.get_template(name).render(values), status, headers)
