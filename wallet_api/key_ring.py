@@ -29,5 +29,5 @@ class LiveKeyRing:
         return self.ring.signer(purpose, authority_code)
 
     async def reload(self, session: AsyncSession) -> None:
-        """Load the keys as the database names them now, each proven by a test signature."""
-        self._ring = await self._keys.load(session)
+        """Load the keys as the database names them now, each new one proven by a test signature."""
+        self._ring = await self._keys.load(session, self._ring)

@@ -18,6 +18,7 @@ from starlette.routing import Match
 from credentials.catalogue import UnknownType
 from credentials.errors import CredentialsError
 from credentials.issuance import CredentialRequestRefused, NotIssuable, OfferUnknown, ReleaseDecided, ReleaseUnknown
+from credentials.keys.errors import TokenUnavailable
 from credentials.registry import IntakeConflict, RowError, UnknownBatch, UnknownHolder, UnknownLicence
 from credentials.status.errors import UnknownStatusList
 from presentation.checks import (
@@ -48,6 +49,7 @@ _STATUS: dict[type[Exception], int] = {
     OfferUnknown: 404,
     ReleaseUnknown: 404,
     ReleaseDecided: 409,
+    TokenUnavailable: 503,
     NotIssuable: 409,
     NotShowable: 409,
     IntakeConflict: 409,

@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from cryptography import x509
 from limits import RateLimitItem, parse
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from credentials.keys import KeyPurpose
 
 SECRET_SETTINGS = ("encryption_keys", "blind_index_key", "nonce_key", "key_passphrase")
 
@@ -28,6 +30,8 @@ class Settings(BaseSettings):
         key_passphrase: encrypts the signing keys' files.
         key_attestation_anchors: a PEM file of whom to trust to attest wallets' keys; without it nobody is.
         key_attestation_required: refuse keys without such an attestation, whatever their licence type says.
+        pkcs11_module, pkcs11_token, pkcs11_pin: the vendor's library, the token's label and its user PIN, all or none;
+            then new keys of the purposes `pkcs11_purposes` (`credential,status`; by default all) are made in there.
         embedded_worker: whether the serving process runs the timers as well; else run `liangzheng worker`.
         oidc_issuer: the city's OpenID Connect provider; left out, the embedded mode signs in with its own demo
             provider, and a production deployment gives credentials by pre-authorized code only.
@@ -60,6 +64,10 @@ class Settings(BaseSettings):
     key_passphrase: SecretStr | None = None
     key_attestation_anchors: Path | None = None
     key_attestation_required: bool = False
+    pkcs11_module: Path | None = None
+    pkcs11_token: str = ""
+    pkcs11_pin: SecretStr | None = None
+    pkcs11_purposes: Annotated[tuple[KeyPurpose, ...], NoDecode] = tuple(KeyPurpose)
     embedded_worker: bool = True
     oidc_issuer: str = ""
     oidc_client_id: str = ""
@@ -79,6 +87,11 @@ class Settings(BaseSettings):
     rate_limit_wallet: str = "600/minute"  # a week of passes and a credential of each kind is some thirty calls
     rate_limit_address: str = "6000/minute"  # many households share one address of a mobile carrier
     metrics_token: SecretStr | None = None
+
+    @field_validator("pkcs11_purposes", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("public_url")
     @classmethod
@@ -118,6 +131,13 @@ class Settings(BaseSettings):
                 raise ValueError(f"a production deployment must set {', '.join(missing)}")
             if urlsplit(self.public_url).scheme != "https":
                 raise ValueError("a production deployment has an https:// PUBLIC_URL")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_token(self) -> Self:
+        given = [self.pkcs11_module is not None, bool(self.pkcs11_token), self.pkcs11_pin is not None]
+        if any(given) and not all(given):
+            raise ValueError("a token needs all of PKCS11_MODULE, PKCS11_TOKEN and PKCS11_PIN")
         return self
 
     @model_validator(mode="after")

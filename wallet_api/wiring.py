@@ -8,9 +8,13 @@ from credentials.catalogue import Catalogue
 from credentials.issuance import AttestationPolicy, CredentialIssuer, Issuance, Releases, RequestKeys
 from credentials.keys import (
     Authority,
+    CertificateService,
+    KeyFiles,
     KeyPurpose,
     KeyRequest,
     KeyService,
+    KeyStore,
+    KeyStores,
     LocalText,
     TrustListItem,
     TrustListService,
@@ -59,6 +63,7 @@ class Platform:
     releases: Releases
     status: StatusService
     keys: KeyService
+    certificates: CertificateService
     key_ring: LiveKeyRing
     trust_list: TrustListService
     showable: StoredLicences
@@ -108,7 +113,8 @@ class Platform:
         one_time = OneTimeValues()
         registry = Registry(secrets.protector, clock)
         status = StatusService(secrets.protector, clock, settings.public_url)
-        keys = KeyService(settings.data_dir / "keys", secrets.key_passphrase, clock)
+        key_store = _key_store(settings, secrets)
+        keys = KeyService(key_store, clock)
         key_ring = LiveKeyRing(keys)
         inbox = Inbox(clock, secrets.protector, database)
         sink = settings.data_dir / "sink.ndjson"
@@ -169,6 +175,7 @@ class Platform:
             releases=Releases(clock),
             status=status,
             keys=keys,
+            certificates=CertificateService(key_store, clock),
             key_ring=key_ring,
             trust_list=trust_list,
             showable=licences,
@@ -256,6 +263,17 @@ class Platform:
         return platform + [
             KeyRequest(KeyPurpose.CREDENTIAL, authority, tuple(codes)) for authority, codes in issued.items()
         ]
+
+
+def _key_store(settings: Settings, secrets: Secrets) -> KeyStore:
+    """Key files, and the PKCS#11 token of the settings for the purposes they name."""
+    files = KeyFiles(settings.data_dir / "keys", secrets.key_passphrase)
+    if settings.pkcs11_module is None or settings.pkcs11_pin is None:
+        return files
+    from credentials.keys.pkcs11_keys import Pkcs11Keys  # only where there is a token: it loads a C library
+
+    token = Pkcs11Keys(settings.pkcs11_module, settings.pkcs11_token, settings.pkcs11_pin.get_secret_value())
+    return KeyStores(files, token, settings.pkcs11_purposes)
 
 
 def trust_list_types(catalogue: Catalogue, public_url: str) -> Sequence[TrustListType]:

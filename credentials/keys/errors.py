@@ -45,6 +45,36 @@ class KeyFileUnreadable(KeysError):
     code = "key_file_unreadable"
 
 
+class KeyUnfit(KeysError):
+    """A key in a token has attributes that do not protect it, or its signatures are wrong."""
+
+    code = "key_unfit"
+
+
+class TokenKeyMissing(KeysError):
+    """The database names a key that is not in the token."""
+
+    code = "token_key_missing"
+
+
+class TokenMisconfigured(KeysError):
+    """The PKCS#11 module or the token's label is wrong."""
+
+    code = "token_misconfigured"
+
+
+class TokenPinRefused(KeysError):
+    """The token refused the PIN, or would lock with the next wrong one; it is not tried again."""
+
+    code = "token_pin_refused"
+
+
+class TokenUnavailable(KeysError):
+    """The token does not answer; it is tried again with the next use."""
+
+    code = "token_unavailable"
+
+
 class KeyCertificateMismatch(KeysError):
     """A private key is not the one its certificate speaks of."""
 
@@ -73,3 +103,15 @@ class SignatureInvalid(KeysError):
     """A signature that is not of this key over this message."""
 
     code = "signature_invalid"
+
+
+class CertificateRequestMissing(KeysError):
+    """No key of ours waits for this certificate."""
+
+    code = "certificate_request_missing"
+
+
+class CertificateUnfit(KeysError):
+    """An outside authority's certificate breaks the profile that readers demand; the detail says where."""
+
+    code = "certificate_unfit"

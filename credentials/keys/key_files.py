@@ -10,7 +10,7 @@ import secrets
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from credentials.keys.errors import KeyFileMissing, KeyFileUnreadable, PassphraseTooShort
+from credentials.keys.models import KeyPurpose
 
 MIN_PASSPHRASE_BYTES = 16  # 96 random bits as base64
 _REFERENCE = re.compile(r"file:([a-z-]+-[0-9a-f]{16}\.pem)")
@@ -41,8 +42,13 @@ class KeyFiles:
         self._directory = directory
         self._passphrase = passphrase
 
+    def generate(self, purpose: KeyPurpose) -> tuple[str, EllipticCurvePrivateKey]:
+        """Make a key in a new file."""
+        private_key = generate_private_key(SECP256R1())
+        return self.write(f"{purpose.value}-{secrets.token_hex(8)}", private_key), private_key
+
     def write(self, name: str, key: EllipticCurvePrivateKey) -> str:
-        """Store a key under a new name (`<purpose>-<kid as hex>`) and give the reference to find it again.
+        """Store a key under a new name (`<purpose>-<16 hex digits>`) and give the reference to find it again.
 
         The file appears whole or not at all, and is on the disk when this returns.
         """
@@ -91,7 +97,9 @@ class KeyFiles:
     def _path(self, reference: str) -> Path:
         match = _REFERENCE.fullmatch(reference)
         if match is None:
-            raise KeyFileMissing("the key is not kept in a file: configure the key store that it was made in")
+            raise KeyFileMissing(
+                "the key is not kept in a file but in a token: set PKCS11_MODULE, PKCS11_TOKEN and PKCS11_PIN"
+            )
         return self._directory / match[1]
 
 

@@ -14,6 +14,7 @@ class KeyRing:
 
     Attributes:
         anchor_pem: the root's certificate, for readers to pin.
+        outside_anchors_pem: those of outside authorities that certified keys of ours, to be pinned beside it.
         signers: the active keys by purpose and authority code.
         trusted_keys: the keys of the trust list, next, active and previous.
     """
@@ -21,6 +22,12 @@ class KeyRing:
     anchor_pem: str
     signers: Mapping[tuple[KeyPurpose, str | None], Signer] = field(repr=False)
     trusted_keys: tuple[TrustedKey, ...] = field(repr=False)
+    outside_anchors_pem: tuple[str, ...] = ()
+
+    @property
+    def anchors_pem(self) -> tuple[str, ...]:
+        """Everything that readers pin, the platform's root first."""
+        return (self.anchor_pem, *self.outside_anchors_pem)
 
     def signer(self, purpose: KeyPurpose, authority_code: str | None = None) -> Signer:
         """The key that signs for a purpose.

@@ -93,6 +93,7 @@ class SigningKey:
         certificates: leaf first, without the anchor; for the root the root itself.
         key_reference: where the private key is, for example `file:pass-0011223344556677.pem`.
         created_at: for a key that follows another, the instant it entered the trust list.
+        anchor_sha256: the outside anchor that its chain leads to, as hex; empty for the platform's root.
     """
 
     kid: bytes
@@ -105,6 +106,12 @@ class SigningKey:
     not_before: datetime
     not_after: datetime
     created_at: datetime
+    anchor_sha256: str = ""
+
+    @property
+    def outside(self) -> bool:
+        """Whether an outside authority certified it: then only that one can renew it."""
+        return bool(self.anchor_sha256)
 
     @property
     def authority_code(self) -> str | None:

@@ -3,7 +3,9 @@
 from datetime import datetime
 from typing import Protocol
 
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
+
+from credentials.keys.models import KeyPurpose
 
 
 class Clock(Protocol):
@@ -30,3 +32,20 @@ class Signer(Protocol):
 
     def sign(self, message: bytes) -> bytes:
         """ES256 over the message (RFC 7518 §3.4): 64 bytes, r and s big-endian."""
+
+
+class KeyStore(Protocol):
+    """Where private keys are made and kept. Methods do I/O, possibly slow: call them from a thread."""
+
+    def generate(self, purpose: KeyPurpose) -> tuple[str, EllipticCurvePrivateKey]:
+        """Make a P-256 key and keep it durably; the reference to find it again, and the key to sign with."""
+
+    def read(self, reference: str) -> EllipticCurvePrivateKey:
+        """Find a key again.
+
+        Raises:
+            KeysError: it is not there or cannot be used; the detail says what to do.
+        """
+
+    def remove(self, reference: str) -> None:
+        """Destroy a key that nothing refers to; one that is not there is no error."""

@@ -1,6 +1,6 @@
 """All SQL about keys and trust lists."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,9 +12,11 @@ from sqlmodel import SQLModel
 
 from credentials.keys.formats.x509 import to_pem
 from credentials.keys.models import Authority, KeyPurpose, KeyState, SigningKey
-from credentials.keys.tables import PLATFORM, SigningKeyRow, TrustListRow
+from credentials.keys.tables import PLATFORM, CertificateRequestRow, SigningKeyRow, TrustAnchorRow, TrustListRow
 
 _keys = SQLModel.metadata.tables[str(SigningKeyRow.__tablename__)]
+_requests = SQLModel.metadata.tables[str(CertificateRequestRow.__tablename__)]
+_anchors = SQLModel.metadata.tables[str(TrustAnchorRow.__tablename__)]
 _lists = SQLModel.metadata.tables[str(TrustListRow.__tablename__)]
 
 
@@ -38,6 +40,11 @@ class KeyRepository:
             )
         )
         return _signing_key(rows[0]) if rows else None
+
+    async def all(self) -> list[SigningKey]:
+        """Every key there ever was, the oldest first."""
+        rows = await self._execute(select(_keys).order_by(_keys.c.created_at, _keys.c.kid))
+        return [_signing_key(row) for row in rows]
 
     async def unretired(self) -> list[SigningKey]:
         """Every key that is next, active or previous, the oldest first."""
@@ -63,6 +70,7 @@ class KeyRepository:
             "not_before": key.not_before,
             "not_after": key.not_after,
             "created_at": key.created_at,
+            "anchor_sha256": key.anchor_sha256,
         }
         statement = insert(_keys).values(**values).on_conflict_do_nothing().returning(_keys.c.kid)
         return bool(await self._execute(statement))
@@ -88,6 +96,41 @@ class KeyRepository:
             .where(_keys.c.not_after < now, _keys.c.state != KeyState.RETIRED.value)
             .values(state=KeyState.RETIRED.value)
         )
+
+
+class AnchorRepository:
+    """Keys that wait for an outside authority's certificate, and the anchors of such authorities."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def of(self, sha256s: Collection[str]) -> tuple[str, ...]:
+        """The anchors with these fingerprints as PEM, the oldest first; those not known are passed over."""
+        connection = await self._session.connection()
+        wanted = select(_anchors.c.pem).where(_anchors.c.sha256.in_(sha256s)).order_by(_anchors.c.added_at)
+        return tuple((await connection.execute(wanted)).scalars())
+
+    async def add_anchor(self, row: TrustAnchorRow) -> None:
+        """Insert an anchor; one that is there already stays."""
+        connection = await self._session.connection()
+        await connection.execute(insert(_anchors).values(**row.model_dump()).on_conflict_do_nothing())
+
+    async def add_request(self, row: CertificateRequestRow) -> None:
+        """Remember a key that waits for its certificate."""
+        await (await self._session.connection()).execute(insert(_requests).values(**row.model_dump()))
+
+    async def requests(self) -> list[CertificateRequestRow]:
+        """The keys that wait, the oldest first."""
+        connection = await self._session.connection()
+        rows = (await connection.execute(select(_requests).order_by(_requests.c.created_at))).mappings()
+        return [CertificateRequestRow(**row) for row in rows]
+
+    async def take_request(self, public_key_sha256: str) -> CertificateRequestRow | None:
+        """The key that waits with this public key; it waits no longer, and only the first who asks gets it."""
+        connection = await self._session.connection()
+        statement = delete(_requests).where(_requests.c.public_key_sha256 == public_key_sha256).returning(*_requests.c)
+        row = (await connection.execute(statement)).mappings().first()
+        return CertificateRequestRow(**row) if row else None
 
 
 class TrustListRepository:
@@ -129,4 +172,5 @@ def _signing_key(row: RowMapping) -> SigningKey:
         not_before=row["not_before"],
         not_after=row["not_after"],
         created_at=row["created_at"],
+        anchor_sha256=row["anchor_sha256"],
     )

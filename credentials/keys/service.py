@@ -1,9 +1,8 @@
 """Making, loading and rotating keys."""
 
 from asyncio import to_thread
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -13,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from credentials.keys.errors import KeyRotationLost, SigningKeyMissing
 from credentials.keys.formats import x509 as certificates
 from credentials.keys.formats.x509 import Validity, build_leaf, build_root, to_pem
-from credentials.keys.key_files import KeyFiles
 from credentials.keys.key_ring import KeyRing
 from credentials.keys.models import (
     ALL_LICENCE_TYPES,
@@ -24,9 +22,9 @@ from credentials.keys.models import (
     SigningKey,
     TrustedKey,
 )
-from credentials.keys.ports import Clock, Signer
-from credentials.keys.repository import KeyRepository
-from credentials.keys.signers import MemorySigner, prove
+from credentials.keys.ports import Clock, KeyStore, Signer
+from credentials.keys.repository import AnchorRepository, KeyRepository
+from credentials.keys.signers import KeySigner, prove
 
 ROOT_LIFETIME = timedelta(days=20 * 365)
 LEAF_LIFETIME = timedelta(days=3 * 365)
@@ -34,21 +32,19 @@ BACKDATED_BY = timedelta(minutes=5)  # a reader whose clock is a little slow acc
 RENEWAL_LEAD = timedelta(days=400)  # a credential lives a year at most and must not outlive its certificate
 ANNOUNCED_FOR = timedelta(days=14)  # twice the life of a trust list: by then every reader holds the next key
 
+_Place = tuple[KeyPurpose, str | None, KeyState]  # where there is at most one key
+
 
 class KeyService:
     """The platform's keys.
 
     Args:
-        directory: where the private keys are; all processes of a platform share it.
-        passphrase: encrypts the key files; at least 16 random bytes.
+        store: where the private keys are; all processes of a platform share it.
         clock: dates the certificates.
-
-    Raises:
-        PassphraseTooShort: the passphrase has fewer than 16 bytes.
     """
 
-    def __init__(self, directory: Path, passphrase: bytes, clock: Clock) -> None:
-        self._files = KeyFiles(directory, passphrase)
+    def __init__(self, store: KeyStore, clock: Clock) -> None:
+        self._store = store
         self._clock = clock
 
     async def ensure(self, session: AsyncSession, wanted: Sequence[KeyRequest]) -> None:
@@ -56,26 +52,32 @@ class KeyService:
 
         The first call makes the root. A key with less than 400 days left gets a successor, which stands in the
         trust list for 14 days before it signs. A changed list of licence types is taken over; a changed name of an
-        authority takes a new key, because the certificate speaks it. Keys that are no longer wanted stay.
+        authority takes a new key, because the certificate speaks it. Keys that are no longer wanted stay. Keys that an
+        outside authority certified are left alone until they are over: only that authority can renew them.
 
         Raises:
-            KeyFileMissing, KeyFileUnreadable, KeyCertificateMismatch: the root is needed and cannot sign.
+            KeysError: the root is needed and cannot sign, or the store cannot keep a key.
         """
         keys = KeyRepository(session)
         await keys.retire_expired(self._clock.now())
         await self._root(keys)
+        held = {(key.purpose, key.authority_code, key.state): key for key in await keys.unretired()}
+        certifier = _Certifier(self._store, held[KeyPurpose.ROOT, None, KeyState.ACTIVE])
         # One order for everyone: two processes that insert the same keys wait for each other only in one direction.
         for request in sorted(wanted, key=lambda request: (request.purpose, request.authority_code or "")):
-            await self._ensure_leaf(keys, request)
+            await self._ensure_leaf(keys, request, held, certifier)
 
-    async def load(self, session: AsyncSession) -> KeyRing:
+    async def load(self, session: AsyncSession, known: KeyRing | None = None) -> KeyRing:
         """Read the keys and prove that each active one belongs to its certificate.
 
         The root's private key is not touched: it may be kept elsewhere between rotations.
 
+        Args:
+            known: loaded before; what it proved already is neither read nor proved again.
+
         Raises:
             SigningKeyMissing: there is no root; `ensure` was never run.
-            KeyFileMissing, KeyFileUnreadable, KeyCertificateMismatch: an active key cannot sign.
+            KeysError: an active key cannot sign.
         """
         unretired = await KeyRepository(session).unretired()
         roots = [key for key in unretired if key.purpose is KeyPurpose.ROOT]
@@ -84,12 +86,18 @@ class KeyService:
         now = self._clock.now()
         leaves = [key for key in unretired if key.purpose is not KeyPurpose.ROOT and key.not_after > now]
         active = [key for key in leaves if key.state is KeyState.ACTIVE]
-        signers = await to_thread(lambda: [self._proven_signer(key) for key in active])
+        proven = {signer.kid: signer for signer in known.signers.values()} if known else {}
+        signers = await to_thread(lambda: [proven.get(key.kid) or self._proven_signer(key) for key in active])
         return KeyRing(
             anchor_pem=to_pem(roots[-1].certificates),
             signers={(key.purpose, key.authority_code): signer for key, signer in zip(active, signers, strict=True)},
             trusted_keys=tuple(map(trusted_key, published_keys(leaves, now))),
+            outside_anchors_pem=await AnchorRepository(session).of({key.anchor_sha256 for key in leaves}),
         )
+
+    async def all(self, session: AsyncSession) -> list[SigningKey]:
+        """Every key there ever was, the oldest first, the retired ones too."""
+        return await KeyRepository(session).all()
 
     async def rotate(self, session: AsyncSession, purpose: KeyPurpose, authority_code: str | None = None) -> bytes:
         """Put a successor in the place of the active key, at once; the old one stays in the trust list.
@@ -109,7 +117,9 @@ class KeyService:
         active = await keys.find(purpose, authority_code, KeyState.ACTIVE)
         if active is None or purpose is KeyPurpose.ROOT:
             raise SigningKeyMissing("no active leaf key that another could follow")
-        successor = await self._succeed(keys, active, _request_of(active))
+        upcoming = await keys.find(purpose, authority_code, KeyState.NEXT)
+        certifier = _Certifier(self._store, await self._root(keys))
+        successor = await self._succeed(keys, active, upcoming, _request_of(active), certifier)
         if successor is None:
             raise KeyRotationLost("another process rotated this key")
         return successor
@@ -123,106 +133,111 @@ class KeyService:
         if not await KeyRepository(session).move(kid, KeyState.PREVIOUS, KeyState.RETIRED):
             raise SigningKeyMissing("no previous key with this kid")
 
-    async def _ensure_leaf(self, keys: KeyRepository, request: KeyRequest) -> None:
-        active = await keys.find(request.purpose, request.authority_code, KeyState.ACTIVE)
-        upcoming = await keys.find(request.purpose, request.authority_code, KeyState.NEXT)
+    async def _ensure_leaf(
+        self, keys: KeyRepository, request: KeyRequest, held: Mapping[_Place, SigningKey], certifier: "_Certifier"
+    ) -> None:
+        active = held.get((request.purpose, request.authority_code, KeyState.ACTIVE))
+        upcoming = held.get((request.purpose, request.authority_code, KeyState.NEXT))
         for key in (active, upcoming):
             if key is not None and set(key.licence_types) != set(request.licence_types):
                 await keys.set_licence_types(key.kid, request.licence_types)
         now = self._clock.now()
         if active is None:
             if upcoming is None or not await keys.move(upcoming.kid, KeyState.NEXT, KeyState.ACTIVE):
-                await self._make(keys, request, KeyState.ACTIVE)
+                await self._make(keys, request, KeyState.ACTIVE, certifier)
+        elif active.outside:
+            return
         elif active.authority != request.authority:
-            await self._succeed(keys, active, request)
+            await self._succeed(keys, active, upcoming, request, certifier)
         elif active.not_after - now < RENEWAL_LEAD:
             if upcoming is None:
-                await self._make(keys, request, KeyState.NEXT)
+                await self._make(keys, request, KeyState.NEXT, certifier)
             elif now - upcoming.created_at >= ANNOUNCED_FOR:
-                await self._succeed(keys, active, request)
+                await self._succeed(keys, active, upcoming, request, certifier)
 
-    async def _succeed(self, keys: KeyRepository, active: SigningKey, request: KeyRequest) -> bytes | None:
+    async def _succeed(
+        self,
+        keys: KeyRepository,
+        active: SigningKey,
+        upcoming: SigningKey | None,
+        request: KeyRequest,
+        certifier: "_Certifier",
+    ) -> bytes | None:
         """Move the active key back and its successor in; None when another process was faster."""
         if not await keys.move(active.kid, KeyState.ACTIVE, KeyState.PREVIOUS):
             return None
-        upcoming = await keys.find(active.purpose, active.authority_code, KeyState.NEXT)
         if upcoming is not None:
             fits = upcoming.authority == request.authority
             after = KeyState.ACTIVE if fits else KeyState.RETIRED
             if await keys.move(upcoming.kid, KeyState.NEXT, after) and fits:
                 return upcoming.kid
-        return await self._make(keys, request, KeyState.ACTIVE)
+        return await self._make(keys, request, KeyState.ACTIVE, certifier)
 
-    async def _make(self, keys: KeyRepository, request: KeyRequest, state: KeyState) -> bytes | None:
+    async def _make(
+        self, keys: KeyRepository, request: KeyRequest, state: KeyState, certifier: "_Certifier"
+    ) -> bytes | None:
         """Make a leaf; None when another process made it first."""
-        root = await self._root(keys)
-        root_key = await to_thread(self._files.read, root.key_reference)
-        prove(MemorySigner(root_key, root.certificates))
-        private_key = ec.generate_private_key(ec.SECP256R1())
-        certificate = build_leaf(
-            private_key.public_key(),
-            request.purpose,
-            request.authority,
-            self._validity(LEAF_LIFETIME),
-            root.certificates[0],
-            root_key,
-        )
-        return await self._store(keys, private_key, certificate, request, state)
+        await to_thread(certifier.open)
+        reference, private_key = await to_thread(self._store.generate, request.purpose)
+        validity = self._validity(LEAF_LIFETIME)
+        certificate = await to_thread(certifier.leaf, private_key.public_key(), request, validity)
+        key = _signing_key(certificate, reference, state, self._clock.now(), request)
+        return key.kid if await self._add(keys, key) else None
 
     async def _root(self, keys: KeyRepository) -> SigningKey:
         root = await keys.find(KeyPurpose.ROOT, None, KeyState.ACTIVE)
         if root is None:
-            private_key = ec.generate_private_key(ec.SECP256R1())
-            certificate = build_root(private_key, self._validity(ROOT_LIFETIME))
-            await self._store(keys, private_key, certificate, None, KeyState.ACTIVE)
+            reference, private_key = await to_thread(self._store.generate, KeyPurpose.ROOT)
+            certificate = await to_thread(build_root, private_key, self._validity(ROOT_LIFETIME))
+            await self._add(keys, _signing_key(certificate, reference, KeyState.ACTIVE, self._clock.now(), None))
             root = await keys.find(KeyPurpose.ROOT, None, KeyState.ACTIVE)
         if root is None:
             raise KeyRotationLost("the root went away while it was made")
         return root
 
-    async def _store(
-        self,
-        keys: KeyRepository,
-        private_key: ec.EllipticCurvePrivateKey,
-        certificate: x509.Certificate,
-        request: KeyRequest | None,
-        state: KeyState,
-    ) -> bytes | None:
-        """File first, row second: a row never points at nothing. The loser of a race takes its file away.
+    async def _add(self, keys: KeyRepository, key: SigningKey) -> bool:
+        """Private key first, row second: a row never points at nothing. The loser of a race takes its key away.
 
-        A transaction that is rolled back later leaves an encrypted file behind that no row names; it does no harm.
+        A transaction that is rolled back later leaves a key behind that no row names; it does no harm.
         """
-        purpose = request.purpose if request else KeyPurpose.ROOT
-        kid = certificates.kid(certificate)
-        reference = await to_thread(self._files.write, f"{purpose.value}-{kid.hex()}", private_key)
-        key = SigningKey(
-            kid=kid,
-            purpose=purpose,
-            authority=request.authority if request else None,
-            licence_types=request.licence_types if request else ALL_LICENCE_TYPES,
-            certificates=(certificate,),
-            key_reference=reference,
-            state=state,
-            not_before=certificate.not_valid_before_utc,
-            not_after=certificate.not_valid_after_utc,
-            created_at=self._clock.now(),
-        )
         added = False
         try:
             added = await keys.add(key)
         finally:
             if not added:
-                await to_thread(self._files.remove, reference)
-        return kid if added else None
+                await to_thread(self._store.remove, key.key_reference)
+        return added
 
     def _validity(self, lifetime: timedelta) -> Validity:
         now = self._clock.now().replace(microsecond=0)
         return Validity(now - BACKDATED_BY, now + lifetime)
 
     def _proven_signer(self, key: SigningKey) -> Signer:
-        signer = MemorySigner(self._files.read(key.key_reference), key.certificates)
+        signer = KeySigner(self._store.read(key.key_reference), key.certificates)
         prove(signer)
         return signer
+
+
+class _Certifier:
+    """The root, its private key read and proved when it is first needed."""
+
+    def __init__(self, store: KeyStore, root: SigningKey) -> None:
+        self._store = store
+        self._root = root
+        self._private_key: ec.EllipticCurvePrivateKey | None = None
+
+    def open(self) -> ec.EllipticCurvePrivateKey:
+        """The root's private key."""
+        if self._private_key is None:
+            private_key = self._store.read(self._root.key_reference)
+            prove(KeySigner(private_key, self._root.certificates))
+            self._private_key = private_key
+        return self._private_key
+
+    def leaf(self, public_key: ec.EllipticCurvePublicKey, request: KeyRequest, validity: Validity) -> x509.Certificate:
+        """A certificate after the request."""
+        issuer = self._root.certificates[0]
+        return build_leaf(public_key, request.purpose, request.authority, validity, issuer, self.open())
 
 
 def published_keys(keys: Sequence[SigningKey], now: datetime) -> list[SigningKey]:
@@ -238,6 +253,23 @@ def trusted_key(key: SigningKey) -> TrustedKey:
         authority=key.authority,
         licence_types=key.licence_types,
         x5c_der=tuple(certificate.public_bytes(Encoding.DER) for certificate in key.certificates),
+    )
+
+
+def _signing_key(
+    certificate: x509.Certificate, reference: str, state: KeyState, now: datetime, request: KeyRequest | None
+) -> SigningKey:
+    return SigningKey(
+        kid=certificates.kid(certificate),
+        purpose=request.purpose if request else KeyPurpose.ROOT,
+        authority=request.authority if request else None,
+        licence_types=request.licence_types if request else ALL_LICENCE_TYPES,
+        certificates=(certificate,),
+        key_reference=reference,
+        state=state,
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+        created_at=now,
     )
 
 

@@ -1,4 +1,4 @@
-"""Signers over keys in memory."""
+"""A key and its certificate, ready to sign."""
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
@@ -12,11 +12,11 @@ from credentials.keys.ports import Signer
 _PROOF = b"liangzheng: does this key belong to its certificate?"
 
 
-class MemorySigner:
-    """A `Signer` over a private key that was read from a file.
+class KeySigner:
+    """A `Signer` over a private key, in memory or in a token.
 
     Args:
-        private_key: on P-256.
+        private_key: on P-256; in a token, one use at a time is seen to there.
         chain: leaf first, without the anchor. `prove` tells whether key and leaf belong together.
     """
 
@@ -44,5 +44,5 @@ def prove(signer: Signer) -> None:
         verify_es256(signer.public_key, _PROOF, signer.sign(_PROOF))
     except SignatureInvalid as error:
         raise KeyCertificateMismatch(
-            f"the private key of {signer.kid.hex()} is not the one its certificate speaks of: restore its key file"
+            f"the private key of {signer.kid.hex()} is not the one of its certificate: restore it from its backup"
         ) from error

@@ -36,6 +36,31 @@ class SigningKeyRow(SQLModel, table=True):
     not_before: datetime = Field(sa_type=DateTime(timezone=True))
     not_after: datetime = Field(sa_type=DateTime(timezone=True))
     created_at: datetime = Field(sa_type=DateTime(timezone=True))
+    anchor_sha256: str = Field(default="", sa_column_kwargs={"server_default": ""})  # empty: the platform's root
+
+
+class CertificateRequestRow(SQLModel, table=True):
+    """A key that waits for its certificate from an outside authority."""
+
+    __tablename__ = "certificate_request"
+
+    key_reference: str = Field(primary_key=True)
+    purpose: str
+    authority_code: str
+    authority_name: str
+    licence_types: list[str] = Field(sa_type=JSON)
+    public_key_sha256: str = Field(unique=True)  # over the SubjectPublicKeyInfo, as hex
+    created_at: datetime = Field(sa_type=DateTime(timezone=True))
+
+
+class TrustAnchorRow(SQLModel, table=True):
+    """The root of an outside authority that certified a key of ours; readers pin it beside the platform's."""
+
+    __tablename__ = "trust_anchor"
+
+    sha256: str = Field(primary_key=True)  # over the DER, as hex
+    pem: str = Field(sa_type=Text)
+    added_at: datetime = Field(sa_type=DateTime(timezone=True))
 
 
 class TrustListRow(SQLModel, table=True):

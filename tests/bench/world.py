@@ -8,7 +8,7 @@ from typing import Any
 
 from credentials.issuance.formats.sd_jwt_vc import PreparedCredential
 from credentials.keys.formats.jwk import PublicJwk
-from credentials.keys.signers import MemorySigner
+from credentials.keys.signers import KeySigner
 from credentials.status import StatusReference
 from presentation.shows import DeviceKey, Profile, StatusPlace
 from presentation.shows.formats.live_code import PassClaims, encode_pass
@@ -34,9 +34,9 @@ TEN_CLAIMS = {
 }
 
 
-def signer_of(certified: Certified) -> MemorySigner:
+def signer_of(certified: Certified) -> KeySigner:
     """The platform's signer over a key of the tests' issuer."""
-    return MemorySigner(certified.key, (certified.certificate,))
+    return KeySigner(certified.key, (certified.certificate,))
 
 
 def ten_claims(issuer: Issuer) -> PreparedCredential:
@@ -67,7 +67,7 @@ def visible_claims(issuer: Issuer) -> dict[Any, object]:
     }
 
 
-def minimal_pass(issuer: Issuer, signer: MemorySigner) -> bytes:
+def minimal_pass(issuer: Issuer, signer: KeySigner) -> bytes:
     """A `minimal` pass for the issuer's holder; two are never the same bytes, because ES256 draws a nonce."""
     point = issuer.holder.public_key().public_numbers()
     key = DeviceKey(point.x.to_bytes(32, "big"), bool(point.y & 1), thumbprint="")

@@ -28,8 +28,8 @@ async def trust_list(request: Request, platform: AppPlatform) -> Response:
 
 @router.get("/api/v1/trust-anchor")
 async def trust_anchor(platform: AppPlatform) -> Response:
-    """The root certificate (PEM). Compare its fingerprint by another channel before you pin it."""
-    return PlainTextResponse(platform.key_ring.ring.anchor_pem, media_type="application/x-pem-file")
+    """The certificates to pin (PEM), the platform's root first. Compare fingerprints by another channel before."""
+    return PlainTextResponse("".join(platform.key_ring.ring.anchors_pem), media_type="application/x-pem-file")
 
 
 @router.get("/s")

@@ -88,6 +88,19 @@ def build_leaf(
     )
 
 
+def build_request(
+    private_key: EllipticCurvePrivateKey, purpose: KeyPurpose, authority: Authority | None
+) -> x509.CertificateSigningRequest:
+    """A request to an outside authority (PKCS #10, RFC 2986) for a certificate like `build_leaf` makes."""
+    return (
+        x509.CertificateSigningRequestBuilder(subject_of(purpose, authority))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(sign_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([PURPOSE_OIDS[purpose]]), critical=True)
+        .sign(private_key, hashes.SHA256())
+    )
+
+
 def to_pem(certificates: Iterable[x509.Certificate]) -> str:
     """The certificates one after the other as PEM."""
     return "".join(certificate.public_bytes(Encoding.PEM).decode("ascii") for certificate in certificates)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from credentials.issuance import SelfCheckFailed
 from credentials.issuance.formats.sd_jwt_vc import PreparedCredential, encode_credential, sign_credential
 from credentials.keys.formats.jwk import PublicJwk
-from credentials.keys.signers import MemorySigner
+from credentials.keys.signers import KeySigner
 from credentials.status import StatusReference
 from tests.credentials.keys.signing import self_signed
 
@@ -111,6 +111,6 @@ def test_two_credentials_of_one_licence_share_no_salt_and_no_digest() -> None:
 
 def test_what_does_not_verify_under_the_certificate_is_not_released() -> None:
     certificate = x509.load_der_x509_certificate(SIGNER.x5c_der[0])
-    broken = MemorySigner(ec.generate_private_key(ec.SECP256R1()), (certificate,))
+    broken = KeySigner(ec.generate_private_key(ec.SECP256R1()), (certificate,))
     with pytest.raises(SelfCheckFailed):
         sign_credential(CREDENTIAL, broken)

@@ -1,6 +1,7 @@
 """Keys are made once, proven when loaded, and rotated without a gap."""
 
 import asyncio
+import re
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ from wallet_api.database import Database
 
 @pytest.fixture
 def keys(tmp_path: Path, clock: FakeClock) -> KeyService:
-    return KeyService(tmp_path / "keys", PASSPHRASE, clock)
+    return KeyService(KeyFiles(tmp_path / "keys", PASSPHRASE), clock)
 
 
 async def ensured(database: Database, keys: KeyService, wanted: tuple[KeyRequest, ...] = WANTED) -> KeyRing:
@@ -87,7 +88,7 @@ async def test_ensuring_again_changes_nothing(database: Database, keys: KeyServi
 async def test_two_processes_that_start_at_once_end_up_with_the_same_keys(
     database: Database, clock: FakeClock, tmp_path: Path
 ) -> None:
-    processes = [KeyService(tmp_path / "keys", PASSPHRASE, clock) for _ in range(4)]
+    processes = [KeyService(KeyFiles(tmp_path / "keys", PASSPHRASE), clock) for _ in range(4)]
     orders = (WANTED, WANTED[::-1], WANTED, WANTED[::-1])
     rings = await asyncio.gather(
         *(ensured(database, keys, order) for keys, order in zip(processes, orders, strict=True))
@@ -234,8 +235,8 @@ async def test_a_swapped_key_file_is_found_out_when_loading(
     database: Database, keys: KeyService, tmp_path: Path
 ) -> None:
     kid = (await ensured(database, keys)).signer(KeyPurpose.PASS).kid
-    stranger = ec.generate_private_key(ec.SECP256R1())
-    KeyFiles(tmp_path / "keys", PASSPHRASE).write(f"pass-{kid.hex()}", stranger)
+    (pass_file,) = (tmp_path / "keys").glob("pass-*")
+    KeyFiles(tmp_path / "keys", PASSPHRASE).write(pass_file.stem, ec.generate_private_key(ec.SECP256R1()))
     async with database.snapshot() as session:
         with pytest.raises(KeyCertificateMismatch, match=kid.hex()):
             await keys.load(session)
@@ -266,10 +267,24 @@ async def test_a_wrong_passphrase_stops_the_start(
     database: Database, keys: KeyService, clock: FakeClock, tmp_path: Path
 ) -> None:
     await ensured(database, keys)
-    mistaken = KeyService(tmp_path / "keys", b"another long passphrase", clock)
+    mistaken = KeyService(KeyFiles(tmp_path / "keys", b"another long passphrase"), clock)
     async with database.snapshot() as session:
         with pytest.raises(KeyFileUnreadable):
             await mistaken.load(session)
+
+
+async def test_loading_again_proves_only_what_is_new(database: Database, keys: KeyService, tmp_path: Path) -> None:
+    before = await ensured(database, keys)
+    async with database.transaction() as session:
+        await keys.rotate(session, KeyPurpose.PASS)
+    for file in (tmp_path / "keys").glob("status-*"):
+        file.unlink()
+    async with database.snapshot() as session:
+        after = await keys.load(session, before)
+        with pytest.raises(KeyFileMissing):
+            await keys.load(session)
+    assert after.signer(KeyPurpose.STATUS) is before.signer(KeyPurpose.STATUS)
+    assert after.signer(KeyPurpose.PASS).kid != before.signer(KeyPurpose.PASS).kid
 
 
 async def test_an_empty_platform_has_no_keys_to_load(database: Database, keys: KeyService) -> None:
@@ -282,5 +297,5 @@ async def test_nothing_private_is_in_the_database(database: Database, keys: KeyS
     await ensured(database, keys)
     async with database.snapshot() as session:
         for key in await KeyRepository(session).unretired():
-            assert key.key_reference == f"file:{key.purpose.value}-{key.kid.hex()}.pem"
+            assert re.fullmatch(f"file:{key.purpose.value}-[0-9a-f]{{16}}.pem", key.key_reference)
             assert key.state is KeyState.ACTIVE

@@ -16,6 +16,7 @@ from jwcrypto.jws import JWS
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from credentials.keys import (
+    KeyFiles,
     KeyPurpose,
     KeyRing,
     KeyService,
@@ -44,7 +45,7 @@ FOOD = replace(DRIVING, code="food-business", name=LocalText("食品经营许可
 
 @pytest.fixture
 def keys(tmp_path: Path, clock: FakeClock) -> KeyService:
-    return KeyService(tmp_path / "keys", PASSPHRASE, clock)
+    return KeyService(KeyFiles(tmp_path / "keys", PASSPHRASE), clock)
 
 
 @pytest.fixture

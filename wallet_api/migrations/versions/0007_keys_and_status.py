@@ -5,6 +5,7 @@ Revises: 0006
 """
 
 import sqlalchemy as sa
+import sqlmodel.sql.sqltypes
 from alembic import op
 
 revision = '0007'
@@ -32,9 +33,34 @@ def upgrade() -> None:
         batch.drop_constraint('ck_status_list_allocated', type_='check')
         batch.drop_column('allocated')
         batch.add_column(sa.Column('retired_at', sa.DateTime(timezone=True), nullable=True))
+    with op.batch_alter_table('signing_key') as batch:
+        batch.add_column(sa.Column('anchor_sha256', sqlmodel.sql.sqltypes.AutoString(), server_default='', nullable=False))
+    op.create_table('certificate_request',
+    sa.Column('key_reference', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('purpose', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('authority_code', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('authority_name', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('licence_types', sa.JSON(), nullable=False),
+    sa.Column('public_key_sha256', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.PrimaryKeyConstraint('key_reference'),
+    sa.UniqueConstraint('public_key_sha256')
+    )
+    op.create_table('trust_anchor',
+    sa.Column('sha256', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('pem', sa.Text(), nullable=False),
+    sa.Column('added_at', sa.DateTime(timezone=True), nullable=False),
+    sa.PrimaryKeyConstraint('sha256')
+    )
 
 
 def downgrade() -> None:
+    op.drop_table('trust_anchor')
+    op.drop_table('certificate_request')
+    # The older program knows no outside anchors: what leads to one is retired, and it makes keys of its own.
+    op.execute("UPDATE signing_key SET state = 'retired' WHERE anchor_sha256 <> ''")
+    with op.batch_alter_table('signing_key') as batch:
+        batch.drop_column('anchor_sha256')
     # Full, as far as the older program is concerned: it opens new lists, and gives no index out twice.
     op.execute('DELETE FROM status_entry WHERE list_id IN (SELECT list_id FROM status_list WHERE retired_at IS NOT NULL)')
     with op.batch_alter_table('status_list') as batch:
