@@ -9,6 +9,7 @@ async with database.snapshot() as session:
 """
 
 from credentials.registry.errors import (
+    FileError,
     IdentifierError,
     IntakeConflict,
     RowError,
@@ -30,6 +31,7 @@ from credentials.registry.models import (
     LicenceFilter,
     LicenceSummary,
     OperateType,
+    Quality,
     Rejection,
     StateChange,
 )
@@ -40,6 +42,7 @@ __all__ = [
     "SHANGHAI",
     "BatchReport",
     "CertState",
+    "FileError",
     "HistoryEntry",
     "Holder",
     "HolderEntry",
@@ -52,6 +55,7 @@ __all__ = [
     "LicenceFilter",
     "LicenceSummary",
     "OperateType",
+    "Quality",
     "Registry",
     "Rejection",
     "RowError",

@@ -16,6 +16,12 @@ class RowError(CredentialsError):
         super().__init__(detail)
 
 
+class FileError(CredentialsError):
+    """A file as a whole cannot be taken: its header says nothing that rows could be read by."""
+
+    code = "header_invalid"
+
+
 class IdentifierError(CredentialsError):
     """Not an identifier in the form of GB/T 36904."""
 

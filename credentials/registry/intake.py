@@ -6,17 +6,19 @@ changes nothing.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from credentials.catalogue import Catalogue
+from credentials.catalogue import Catalogue, UnknownType
+from credentials.catalogue.models import ItemType
 from credentials.registry import repository
 from credentials.registry.errors import IntakeConflict, Overtaken, RowError, UnknownBatch
-from credentials.registry.formats.gbt36903 import row_from_line
+from credentials.registry.formats.gbt36903 import row_from_line, row_from_object
 from credentials.registry.formats.ndjson import LineSplitter
-from credentials.registry.models import BatchReport, IntakeRow, IntakeSource, OperateType, Rejection
+from credentials.registry.formats.rfc4180 import CsvTable
+from credentials.registry.models import BatchReport, IntakeRow, IntakeSource, OperateType, Quality, Rejection
 from credentials.registry.planning import ID_FORM, ChunkPlan, Planner, new_id
 from credentials.registry.ports import Clock, Protector, StateFollower, UnitOfWork
 
@@ -37,6 +39,7 @@ class Intake:
     def __init__(
         self, catalogue: Catalogue, protector: Protector, clock: Clock, followers: Sequence[StateFollower] = ()
     ) -> None:
+        self._catalogue = catalogue
         self._planner = Planner(catalogue, protector)
         self._clock = clock
         self._followers = followers
@@ -68,15 +71,50 @@ class Intake:
         """
         return await self._take_rows(uow, source, _lines(pieces), progress)
 
+    async def take_csv(
+        self,
+        uow: UnitOfWork,
+        source: IntakeSource,
+        pieces: AsyncIterable[bytes],
+        encoding: str = "utf-8",
+        progress: Callable[[int], None] = lambda rows: None,
+    ) -> BatchReport:
+        """Take a CSV stream (`formats/rfc4180.py`) as `take_stream` takes NDJSON; the header is line 1.
+
+        Raises:
+            FileError: the header cannot be understood; no batch was begun.
+            IntakeConflict: as for `take_stream`.
+        """
+        async with aclosing(_lines(pieces)) as lines:
+            table = CsvTable.from_header(await anext(lines, b""), encoding, self._item_types)
+
+            def row_of(line: bytes) -> IntakeRow:
+                return row_from_object(table.object_from_line(line))
+
+            return await self._take_rows(uow, source, lines, progress, row_of, lines_before=1)
+
+    def _item_types(self, certificate_type_code: str) -> Mapping[str, ItemType]:
+        try:
+            kind = self._catalogue.by_certificate_type_code(certificate_type_code)
+        except UnknownType:
+            return {}
+        return {item.name: item.type for item in kind.items}
+
     async def _take_rows(
-        self, uow: UnitOfWork, source: IntakeSource, rows: AsyncIterable[bytes], progress: Callable[[int], None]
+        self,
+        uow: UnitOfWork,
+        source: IntakeSource,
+        lines: AsyncIterable[bytes],
+        progress: Callable[[int], None],
+        row_of: Callable[[bytes], IntakeRow] = row_from_line,
+        lines_before: int = 0,
     ) -> BatchReport:
         async with uow.transaction() as session:
             batch_id = new_id(self._clock.now())
             await repository.insert_batch(session, batch_id, source.system, self._clock.now())
         last = before_last = _Chunk([])
         try:
-            async with aclosing(_chunks(rows)) as chunks:
+            async with aclosing(_chunks(lines, row_of, lines_before)) as chunks:
                 async for chunk in chunks:
                     await before_last.written()
                     if chunk.transfers or not chunk.records.isdisjoint(last.records):
@@ -140,6 +178,11 @@ class Intake:
             raise UnknownBatch("there is no such batch")
         return report
 
+    async def quality(self, session: AsyncSession, batch_id: str, limit: int = MAX_REJECTIONS) -> Quality:
+        """What a batch says of the source's data; the first `limit` flagged rows are named."""
+        counts = await repository.rejections_by_code(session, batch_id)
+        return Quality(counts, await repository.flags(session, batch_id, limit))
+
     async def batches(
         self, session: AsyncSession, system: str, before: str | None, limit: int
     ) -> Sequence[BatchReport]:
@@ -167,6 +210,7 @@ class Intake:
         for at, (number, row) in enumerate(chunk.rows):
             if at % ROWS_AT_A_STRETCH == 0:
                 await asyncio.sleep(0)
+            plan.line = number
             try:
                 if isinstance(row, RowError):
                     raise row
@@ -199,11 +243,8 @@ class Intake:
         await repository.insert_events(session, chunk.events)
         for follower in self._followers if chunk.changes else ():
             await follower.follow(session, chunk.changes)
-        refused = [
-            {"batch_id": chunk.batch_id, "line": no.line, "code": no.code, "field": no.field, "detail": no.detail}
-            for no in chunk.rejections
-        ]
-        await repository.insert_rows(session, repository.REJECTION, refused)
+        for table, remarks in ((repository.REJECTION, chunk.rejections), (repository.FLAG, chunk.flags)):
+            await repository.insert_rows(session, table, [{"batch_id": chunk.batch_id, **vars(no)} for no in remarks])
         await repository.add_to_batch(session, chunk.batch_id, chunk.counts)
 
 
@@ -223,16 +264,18 @@ class _Chunk:
             await self.task
 
 
-async def _chunks(lines: AsyncIterable[bytes]) -> AsyncGenerator[_Chunk, None]:
+async def _chunks(
+    lines: AsyncIterable[bytes], row_of: Callable[[bytes], IntakeRow], number: int
+) -> AsyncGenerator[_Chunk, None]:
     """Rows, checked for form and numbered, `CHUNK_ROWS` at a time or fewer when they are long."""
     rows: list[tuple[int, IntakeRow | RowError]] = []
-    number = size = 0
+    size = 0
     async for line in lines:
         number += 1
         if number % ROWS_AT_A_STRETCH == 0:
             await asyncio.sleep(0)
         if line.strip():
-            rows.append((number, _parsed(line)))
+            rows.append((number, _parsed(line, row_of)))
             size += len(line)
         if len(rows) == CHUNK_ROWS or size > CHUNK_BYTES:
             yield _Chunk(rows)
@@ -241,14 +284,14 @@ async def _chunks(lines: AsyncIterable[bytes]) -> AsyncGenerator[_Chunk, None]:
         yield _Chunk(rows)
 
 
-def _parsed(line: bytes) -> IntakeRow | RowError:
+def _parsed(line: bytes, row_of: Callable[[bytes], IntakeRow]) -> IntakeRow | RowError:
     try:
-        return row_from_line(line)
+        return row_of(line)
     except RowError as error:
         return error
 
 
-async def _lines(pieces: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+async def _lines(pieces: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
     splitter = LineSplitter()
     async for piece in pieces:
         for line in splitter.feed(piece):

@@ -1,6 +1,6 @@
 """What the registry speaks of: states, steps, rows of an intake, licences and holders."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -206,7 +206,12 @@ class Rejection:
 
 @dataclass(frozen=True)
 class BatchReport:
-    """What became of a batch: `accepted + unchanged + rejected` is the number of lines taken so far."""
+    """What became of a batch: `accepted + unchanged + rejected` is the number of lines taken so far.
+
+    Attributes:
+        duplicates: those of the unchanged that repeat a row of this same batch.
+        flagged: those of the accepted that something is wrong with, though nothing to refuse them for.
+    """
 
     id: str
     source_system: str
@@ -216,7 +221,21 @@ class BatchReport:
     unchanged: int
     rejected: int
     flagged: int
+    duplicates: int = 0
     rejections: tuple[Rejection, ...] = ()
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What a batch says of the data that the source keeps.
+
+    Attributes:
+        rejected_by_code: how many rows were refused for what, the most frequent first.
+        flags: accepted rows with what is wrong with them, by line.
+    """
+
+    rejected_by_code: Mapping[str, int]
+    flags: Sequence[Rejection]
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,8 @@ class ChunkPlan:
     Attributes:
         current: the newest licence of each source record, moved along as rows are planned.
         named: licences that rows name by identifier to take their place, or that rows of this chunk made.
-        known: (source record, source version) → digest of the row that brought it.
+        known: (source record, source version) → digest of the row that brought it, and the batch that this row was in.
+        line: the number of the row that is being planned.
         stored_counts: licence id → the number of events that its row in the store still counts.
     """
 
@@ -51,7 +52,8 @@ class ChunkPlan:
     current: dict[str, CurrentLicence]
     named: dict[str, CurrentLicence]
     taken: set[str]
-    known: dict[tuple[str, int], bytes]
+    known: dict[tuple[str, int], tuple[bytes, str]]
+    line: int = 0
     stored_counts: dict[str, int] = field(default_factory=dict)
     fresh: dict[str, dict[str, Any]] = field(default_factory=dict)
     holders: dict[bytes, dict[str, Any]] = field(default_factory=dict)
@@ -61,7 +63,13 @@ class ChunkPlan:
     events: list[dict[str, Any]] = field(default_factory=list)
     changes: list[StateChange] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
+    flags: list[Rejection] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+
+    def flag(self, code: str, field: str, detail: str) -> None:
+        """Note what is wrong with the row that is being planned, although it is accepted."""
+        self.flags.append(Rejection(self.line, code, field, detail))
+        self.counts["flagged"] += 1
 
 
 class Planner:
@@ -76,8 +84,10 @@ class Planner:
         digest = self._protector.blind_index("intake-row", _canonical(row))
         known = chunk.known.get((row.source_record_id, row.source_version))
         if known is not None:
-            if known != digest:
+            if known[0] != digest:
                 raise RowError("source_version_conflict", "source_version", "this version was sent with other content")
+            if known[1] == chunk.batch_id:
+                chunk.counts["duplicates"] += 1
             return False
         current = chunk.current.get(row.source_record_id)
         if current is not None and row.source_version < current.source_version:
@@ -91,7 +101,7 @@ class Planner:
             self._move(chunk, current, row, row.cert_state, digest)
         else:
             self._renew_or_issue(chunk, current, row, row.content, digest)
-        chunk.known[row.source_record_id, row.source_version] = digest
+        chunk.known[row.source_record_id, row.source_version] = (digest, chunk.batch_id)
         return True
 
     def _renew_or_issue(
@@ -196,7 +206,7 @@ class Planner:
         if content.representatives:
             sealed["representatives"] = content.representatives
         if not identifier.check_holds:
-            chunk.counts["flagged"] += 1
+            chunk.flag("identifier_check_failed", "certificate_identifier", "the check character is not the right one")
         chunk.fresh[licence.id] = {
             "id": licence.id,
             "identifier": str(identifier),

@@ -47,6 +47,7 @@ from credentials.registry.tables import (
     EventCursorRow,
     HolderRow,
     IntakeBatchRow,
+    IntakeFlagRow,
     IntakeRejectionRow,
     LicenceEventRow,
     LicenceHolderRow,
@@ -68,6 +69,7 @@ LICENCE, HOLDER, EVENT = _table(LicenceRow), _table(HolderRow), _table(LicenceEv
 LICENCE_HOLDER, LICENCE_REPRESENTATIVE = _table(LicenceHolderRow), _table(LicenceRepresentativeRow)
 CURSOR = _table(EventCursorRow)
 BATCH, REJECTION = _table(IntakeBatchRow), _table(IntakeRejectionRow)
+FLAG = _table(IntakeFlagRow)
 
 
 @contextmanager
@@ -113,11 +115,13 @@ def _unnested(table: Table, rows: Sequence[Mapping[str, Any]]) -> FromClause:
     return func.unnest(*arrays).table_valued(*(column(each.name, each.type) for each in columns)).render_derived()
 
 
-async def known_versions(session: AsyncSession, system: str, records: Iterable[str]) -> dict[tuple[str, int], bytes]:
-    """(record, source version) → digest of the row that brought it."""
-    statement = select(EVENT.c.source_record_id, EVENT.c.source_version, EVENT.c.row_digest)
+async def known_versions(
+    session: AsyncSession, system: str, records: Iterable[str]
+) -> dict[tuple[str, int], tuple[bytes, str]]:
+    """(record, source version) → digest of the row that brought it, and its batch."""
+    statement = select(EVENT.c.source_record_id, EVENT.c.source_version, EVENT.c.row_digest, EVENT.c.batch_id)
     found = await _among(session, statement.where(EVENT.c.source_system == system), EVENT.c.source_record_id, records)
-    return {(row.source_record_id, row.source_version): row.row_digest for row in found}
+    return {(row.source_record_id, row.source_version): (row.row_digest, row.batch_id) for row in found}
 
 
 _CURRENT = ("id", "identifier", "type_code", "authority_code", "version", "state", "source_version", "event_count")
@@ -417,7 +421,7 @@ async def count_licences(session: AsyncSession) -> int:
 
 async def insert_batch(session: AsyncSession, batch_id: str, system: str, now: datetime) -> None:
     """Open a batch with all counts at zero."""
-    counts = dict.fromkeys(("accepted", "unchanged", "rejected", "flagged"), 0)
+    counts = dict.fromkeys(("accepted", "unchanged", "rejected", "flagged", "duplicates"), 0)
     await session.execute(insert(BATCH).values(id=batch_id, source_system=system, started_at=now, **counts))
 
 
@@ -457,8 +461,22 @@ async def batch_report(
         unchanged=batch.unchanged,
         rejected=batch.rejected,
         flagged=batch.flagged,
+        duplicates=batch.duplicates,
         rejections=tuple(Rejection(row.line, row.code, row.field, row.detail) for row in refused),
     )
+
+
+async def rejections_by_code(session: AsyncSession, batch_id: str) -> dict[str, int]:
+    """How many rows of a batch were refused for what, the most frequent first."""
+    statement = select(REJECTION.c.code, func.count()).where(REJECTION.c.batch_id == batch_id)
+    counts = await session.execute(statement.group_by(REJECTION.c.code).order_by(func.count().desc(), REJECTION.c.code))
+    return {row[0]: row[1] for row in counts}
+
+
+async def flags(session: AsyncSession, batch_id: str, limit: int) -> list[Rejection]:
+    """What is wrong with accepted rows of a batch, by line."""
+    found = await session.execute(select(FLAG).where(FLAG.c.batch_id == batch_id).order_by(FLAG.c.line).limit(limit))
+    return [Rejection(row.line, row.code, row.field, row.detail) for row in found]
 
 
 _SETTLED = text("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)")

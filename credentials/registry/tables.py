@@ -143,12 +143,25 @@ class IntakeBatchRow(SQLModel, table=True):
     unchanged: int
     rejected: int
     flagged: int
+    duplicates: int = Field(sa_column_kwargs={"server_default": "0"})
 
 
 class IntakeRejectionRow(SQLModel, table=True):
     """Why one line of a batch was refused."""
 
     __tablename__ = "intake_rejection"
+
+    batch_id: str = Field(primary_key=True, foreign_key="intake_batch.id", max_length=32)
+    line: int = Field(primary_key=True)
+    code: str = Field(max_length=64)
+    field: str = Field(max_length=128)
+    detail: str
+
+
+class IntakeFlagRow(SQLModel, table=True):
+    """What is wrong with one accepted line of a batch."""
+
+    __tablename__ = "intake_flag"
 
     batch_id: str = Field(primary_key=True, foreign_key="intake_batch.id", max_length=32)
     line: int = Field(primary_key=True)

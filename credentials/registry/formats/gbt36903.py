@@ -57,7 +57,7 @@ _OTHER_CODE = re.compile(r"[A-Z0-9()\u4e00-\u9fff-]{1,40}")  # passports, office
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 _STATE_MEMBERS = {"source_record_id", "source_version", "operate_type", "cert_state", "reason"}
-_CONTENT_MEMBERS = _STATE_MEMBERS | {
+CONTENT_MEMBERS = _STATE_MEMBERS | {
     "associated_certificate_identifier",
     "certificate_type_code",
     "certificate_identifier",
@@ -100,7 +100,7 @@ def row_from_object(value: object) -> IntakeRow:
     row: Mapping[str, Any] = value
     operate_type = _operate_type(row)
     has_content = operate_type in NEW_VERSION
-    known = _CONTENT_MEMBERS if has_content else _STATE_MEMBERS
+    known = CONTENT_MEMBERS if has_content else _STATE_MEMBERS
     _refuse_unknown(
         row, known - {"associated_certificate_identifier"} if operate_type is OperateType.ISSUE else known, ""
     )
