@@ -8,6 +8,7 @@ Repositories write `sqlalchemy.dialects.postgresql.insert` for ON CONFLICT (SQLi
 `DateTime(timezone=True)` for instants: what SQLite lacks of it is mended here, in one place.
 """
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator
@@ -90,6 +91,17 @@ class Database:
         async with AsyncSession(self.engine, expire_on_commit=False) as session:
             yield session
 
+    @asynccontextmanager
+    async def rehearsal(self) -> AsyncIterator["Rehearsal"]:
+        """One transaction for all that is done in the block, rolled back at its end.
+
+        It holds what it locks for as long as it lasts: on SQLite every other writer, who gives up after 15 s.
+        """
+        async with AsyncSession(self.engine, expire_on_commit=False) as session:
+            await session.connection(execution_options={"liangzheng_begin": "BEGIN IMMEDIATE"})
+            yield Rehearsal(session)
+            await session.rollback()
+
     async def create_all(self) -> None:
         """Create the tables from the models. For tests and benches; deployments run the migrations."""
         async with self.engine.begin() as connection:
@@ -103,6 +115,26 @@ class Database:
     async def close(self) -> None:
         """Give every connection back."""
         await self.engine.dispose()
+
+
+class Rehearsal:
+    """Transactions within one that is not kept. Used as a `Database` is, one at a time: whoever comes second waits."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+        self._free = asyncio.Lock()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """The session, with what the block does undone at once when it raises."""
+        async with self._free, self._session.begin_nested():
+            yield self._session
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncSession]:
+        """The session, for reading what was done so far."""
+        async with self._free:
+            yield self._session
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:

@@ -2,8 +2,11 @@
 
 from datetime import date, timedelta
 
+from sqlalchemy import func, select
+
 from credentials.catalogue import Catalogue
-from credentials.registry import Intake, IntakeSource
+from credentials.registry import CertState, Intake, IntakeSource
+from credentials.registry import repository as store
 from tests.credentials.rows import lines
 from tests.fakes import FakeClock
 from wallet_api.database import Database
@@ -43,6 +46,21 @@ async def test_good_rows_are_taken_and_each_wrong_one_is_refused(
         "item_missing",
         "licence_unknown",
     }
+
+
+async def test_a_city_has_lived_and_is_taken_in_as_it_is(
+    database: Database, protector: DataProtector, clock: FakeClock
+) -> None:
+    catalogue = Catalogue.default()
+    rows = [row for life in City(catalogue, 1, TODAY).lives(300, wrong=4) for row in life]
+    assert rows == [row for life in City(catalogue, 1, TODAY).lives(300, wrong=4) for row in life]
+    report = await Intake(catalogue, protector, clock).take_all(database, IntakeSource("city", None), lines(*rows))
+    assert (report.accepted, report.rejected) == (len(rows) - 4, 4)
+    async with database.snapshot() as session:
+        states = set((await session.execute(select(store.LICENCE.c.state))).scalars())
+        joint = select(func.count()).select_from(store.LICENCE_HOLDER).where(store.LICENCE_HOLDER.c.position == 1)
+        assert (await session.execute(joint)).scalar_one() > 5
+    assert states == set(CertState) - {CertState.TRANSFERRING_OUT, CertState.OTHER}
 
 
 def test_a_registered_organisation_is_represented_by_somebody_who_holds_a_licence() -> None:

@@ -6,7 +6,7 @@ import typer
 from pydantic import ValidationError
 from rich.markup import escape
 
-from wallet_api.cli import access_log, department, holder, operate, scenes, store, verifiers
+from wallet_api.cli import access_log, department, holder, intake, operate, scenes, store, verifiers
 from wallet_api.cli.console import errors
 from wallet_api.garbage import collect_rarely
 
@@ -18,8 +18,8 @@ app.command()(operate.worker)
 app.command()(operate.remind)
 app.command()(operate.inbox)
 app.command()(operate.demo)
-app.command()(store.sample)
-app.command("import")(store.import_file)
+app.command()(intake.sample)
+app.command("import")(intake.import_file)
 app.command()(store.licences)
 app.command()(store.lineage)
 app.command()(store.offer)

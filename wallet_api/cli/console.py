@@ -22,10 +22,10 @@ errors = Console(stderr=True, highlight=False)
 T = TypeVar("T")
 
 
-def fail(message: str) -> NoReturn:
+def fail(message: str, code: int = 1) -> NoReturn:
     """End the command with one line that says what to do."""
     errors.print(f"[red]✗[/] {escape(message)}")
-    raise typer.Exit(1)
+    raise typer.Exit(code)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

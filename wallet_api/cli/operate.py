@@ -19,7 +19,7 @@ from wallet_api.cli.console import console, fail, opened
 from wallet_api.cli.console import run as complete
 from wallet_api.cli.demo import run_demo
 from wallet_api.cli.department import register_client
-from wallet_api.cli.store import import_licences, sample
+from wallet_api.cli.intake import import_licences, sample
 from wallet_api.database import Database
 from wallet_api.settings import Settings
 from wallet_api.tour import DEMO_CLIENT, Cast, cast, steps
@@ -106,8 +106,8 @@ async def _fill_when_empty(settings: Settings) -> None:
             if await platform.registry.count(session):
                 return
     file = settings.data_dir / "sample.ndjson"
-    sample(rows=300, wrong=5, seed=1, out=file)
-    report = await import_licences(file, DEMO_CLIENT)
+    sample(rows=300, out=file)
+    report = (await import_licences(file, DEMO_CLIENT)).report
     console.print(f"[green]✓[/] imported: {report.accepted} accepted, {report.rejected} rejected")
 
 

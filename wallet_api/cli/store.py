@@ -1,65 +1,15 @@
-"""Bringing licences in, looking them up, and offering them."""
+"""Looking licences up, and offering them."""
 
-import asyncio
-import json
-import os
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
-from credentials.catalogue import Catalogue
-from credentials.registry import SHANGHAI, BatchReport, IntakeSource
-from wallet_api.cli.console import console, fail, opened, run
-from wallet_api.clock import SystemClock
+from credentials.registry import SHANGHAI
+from wallet_api.cli.console import console, opened, run
 from wallet_api.offers import offer_links
-from wallet_api.sample import City
-from wallet_api.tour import DEMO_CLIENT
 
-REJECTIONS_SHOWN = 20
 HISTORY_SHOWN = 1000  # far more than happens to one version
-PIECE_BYTES = 65_536
-
-
-def sample(
-    rows: Annotated[int, typer.Option(min=1, max=10_000_000, help="Good rows.")] = 300,
-    wrong: Annotated[int, typer.Option(min=0, max=1_000_000, help="Rows that must be refused.")] = 5,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed and day give the same rows.")] = 1,
-    out: Annotated[Path, typer.Option(help="The NDJSON file to write.")] = Path("data/sample.ndjson"),
-) -> None:
-    """Write a made-up file of licences of every type, some of them ending within a month."""
-    city = City(Catalogue.default(), seed, SystemClock().now().astimezone(SHANGHAI).date())
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("w", encoding="utf-8") as file:
-        for row in city.rows(rows, wrong=wrong):
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    console.print(f"[green]✓[/] {rows} good and {wrong} wrong rows in {out}")
-
-
-def import_file(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="NDJSON, one row a line.")],
-    source: Annotated[str, typer.Option(help="The sending system: the department's client id.")] = DEMO_CLIENT,
-) -> None:
-    """Take a department's file into the store, row by row: accepted, unchanged, or refused with a reason."""
-    if len(source) > 64:
-        fail("--source has at most 64 characters")
-    report = run(import_licences(file, source))
-    console.print(
-        f"[green]✓[/] accepted {report.accepted}, unchanged {report.unchanged}, "
-        f"[{'yellow' if report.rejected else 'default'}]rejected {report.rejected}[/], flagged {report.flagged} "
-        f"(batch {report.id})"
-    )
-    if report.rejections:
-        table = Table("line", "code", "field", "reason")
-        for no in report.rejections[:REJECTIONS_SHOWN]:
-            table.add_row(str(no.line), no.code, no.field, no.detail)
-        console.print(table)
-        if report.rejected > REJECTIONS_SHOWN:
-            console.print(f"… and {report.rejected - REJECTIONS_SHOWN} more")
 
 
 def licences(
@@ -90,25 +40,6 @@ def offer(
     console.print(f"[green]✓[/] offer, good for 30 minutes and for one wallet:\n{link}", soft_wrap=True)
     if code:
         console.print(f"transaction code, for the holder only: [bold]{code}[/]")
-
-
-async def import_licences(file: Path, source: str) -> BatchReport:
-    """Take a file in with a progress bar by bytes."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    async with opened() as platform:
-        with file.open("rb") as raw, Progress(*columns, console=console, transient=True) as bar:
-            task = bar.add_task("importing", total=os.fstat(raw.fileno()).st_size)
-            return await platform.intake.take_stream(
-                platform.database,
-                IntakeSource(source, None),
-                _pieces(raw),
-                lambda _rows: bar.update(task, completed=raw.tell()),
-            )
-
-
-async def _pieces(raw: BinaryIO) -> AsyncIterator[bytes]:
-    while piece := await asyncio.to_thread(raw.read, PIECE_BYTES):  # a pipe may keep us waiting
-        yield piece
 
 
 async def _licences(type_code: str | None, ending_within: int | None, after: int, limit: int) -> None:

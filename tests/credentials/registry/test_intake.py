@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from sqlalchemy import func, select, update
 
 from credentials.catalogue.service import Catalogue
 from credentials.registry import BatchReport, CertState, Intake, IntakeSource, Licence, LicenceEvent, Registry, row_of
+from credentials.registry import intake as intake_module
 from credentials.registry import repository as store
 from tests.credentials.rows import TRAFFIC_POLICE, driving_row, lines, resident_id, step_row
 from tests.fakes import FakeClock
@@ -226,6 +228,94 @@ async def test_writers_on_the_same_records_make_each_licence_once(
     assert sum(report.unchanged for report in reports) == 40 * (writers - 1)
     async with database.snapshot() as session:
         assert await Registry(protector, FakeClock()).count(session) == 40
+
+
+async def test_overlapping_files_sent_at_once_lose_and_double_nothing(
+    intake: Intake, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_module, "CHUNK_ROWS", 25)  # so that many chunks meet
+    people = [driving_row(number) for number in range(200)]
+    steps = [step_row(number, 2, "03") for number in range(0, 200, 2)]
+    files = [people + steps, people[::-1] + steps, people[100:] + people[:100] + steps[::-1], people + steps] * 2
+    reports = await asyncio.gather(*(_take(intake, database, *rows) for rows in files))
+    assert [report.rejected for report in reports] == [0] * len(files)
+    assert sum(report.accepted for report in reports) == 300
+    assert all(report.accepted + report.unchanged == 300 for report in reports)
+    async with database.snapshot() as session:
+        assert (await session.execute(select(func.count()).select_from(store.LICENCE))).scalar_one() == 200
+        assert (await session.execute(select(func.count()).select_from(store.EVENT))).scalar_one() == 300
+        names = select(func.count()).select_from(store.LICENCE_HOLDER)
+        assert (await session.execute(names)).scalar_one() == 200
+
+
+async def test_rows_of_one_record_are_taken_in_order_across_chunks(
+    intake: Intake, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_module, "CHUNK_ROWS", 1)
+    operations = ["03", "06"] * 6
+    steps = [step_row(1, version, operation) for version, operation in enumerate(operations, start=2)]
+    report = await _take(intake, database, driving_row(), *steps)
+    assert (report.accepted, report.rejected) == (13, 0)
+
+
+async def test_the_last_mobile_number_of_a_file_is_the_one_that_stays(
+    intake: Intake, database: Database, protector: DataProtector, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_module, "CHUNK_ROWS", 3)
+    rows = [driving_row(1, source_record_id=f"GA-{number}", source_version=1) for number in range(12)]
+    for number, row in enumerate(rows):
+        (holder,) = row["certificate_holders"]
+        row["certificate_holders"] = [holder | {"mobile": f"+86138000000{number:02}"}]
+    del rows[-1]["certificate_holders"][0]["mobile"]
+    await _take(intake, database, *rows)
+    registry = Registry(protector, clock)
+    async with database.snapshot() as session:
+        holder_id = (await session.execute(select(store.HOLDER.c.id))).scalar_one()
+        assert (await registry.holder(session, holder_id)).mobile == "+8613800000010"
+
+
+async def test_a_report_tells_duplicates_flags_and_what_rows_were_refused_for(
+    intake: Intake, database: Database
+) -> None:
+    wrong = f"1.2.156.3005.2.11100000000013127DX01.{TRAFFIC_POLICE}.2024000001.001.0"
+    rows = [driving_row(1), {}, driving_row(1), driving_row(2, certificate_identifier=wrong), [], driving_row(1)]
+    report = await _take(intake, database, *rows)
+    assert (report.accepted, report.unchanged, report.duplicates, report.flagged) == (2, 2, 2, 1)
+    async with database.snapshot() as session:
+        quality = await intake.quality(session, report.id)
+    assert quality.rejected_by_code == {"member_missing": 1, "row_not_object": 1}
+    assert [(flag.line, flag.code) for flag in quality.flags] == [(4, "identifier_check_failed")]
+    again = await _take(intake, database, *rows[:1])
+    assert (again.unchanged, again.duplicates) == (1, 0), "known from another batch is no duplicate"
+
+
+async def test_a_rehearsal_takes_and_reports_everything_and_keeps_nothing(
+    intake: Intake, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_module, "CHUNK_ROWS", 2)
+    rows = lines(*(driving_row(number) for number in range(5)), step_row(1, 2, "03"), {})
+    async with database.rehearsal() as rehearsal:
+        report = await intake.take_all(rehearsal, POLICE, rows)
+    assert (report.accepted, report.rejected) == (6, 1)
+    async with database.snapshot() as session:
+        assert (await session.execute(select(func.count()).select_from(store.BATCH))).scalar_one() == 0
+    assert (await intake.take_all(database, POLICE, rows)).accepted == 6
+
+
+async def test_a_stream_that_fails_keeps_the_whole_chunks_before_it(
+    intake: Intake, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_module, "CHUNK_ROWS", 4)
+
+    async def breaks_off() -> AsyncIterator[bytes]:
+        for row in lines(*(driving_row(number) for number in range(10))):
+            yield row + b"\n"
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        await intake.take_stream(database, POLICE, breaks_off())
+    async with database.snapshot() as session:
+        assert (await session.execute(select(func.count()).select_from(store.LICENCE))).scalar_one() == 8
 
 
 async def test_two_departments_cannot_both_move_one_licence(
