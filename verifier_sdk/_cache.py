@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ._change_counter import ChangeCounter
+
 FILE_NAME = "verifier.sqlite3"
 BUSY_TIMEOUT_S = 5.0  # a writer holds the file for milliseconds; longer means that something is wrong
 _SCHEMA_VERSION = 1
@@ -24,8 +26,6 @@ CREATE TABLE trust_list (
     iss TEXT NOT NULL, sequence INTEGER NOT NULL, iat INTEGER NOT NULL, content_sha256 TEXT NOT NULL
 );
 CREATE TABLE status_list (uri TEXT PRIMARY KEY, token TEXT NOT NULL, etag TEXT, iat INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE seen_code (cti BLOB PRIMARY KEY, seen_at INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX seen_code_seen_at ON seen_code (seen_at);
 """
 
 
@@ -58,16 +58,18 @@ class Cache:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = threading.RLock()
+        self._known_at, self._generation = -1, -1
+        self._changes = ChangeCounter(folder)
         self._connection = sqlite3.connect(
             folder / FILE_NAME, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )
         try:
             self._write_ahead()
-            # A power cut may lose the last seconds of seen codes.
-            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.execute("PRAGMA synchronous = NORMAL")  # what a power cut loses is fetched again
             self._create()
         except BaseException:
             self._connection.close()
+            self._changes.close()
             raise
 
     def _write_ahead(self) -> None:
@@ -84,12 +86,18 @@ class Cache:
 
     def close(self) -> None:
         """Close the file."""
-        self._connection.close()
+        with self._lock:
+            self._connection.close()
+            self._changes.close()
 
     def generation(self) -> int:
-        """A number that changes whenever trust or status changes."""
+        """A number that changes whenever trust or status changes; asked in every check, seldom of the database."""
         with self._lock:
-            return int(self._connection.execute("SELECT generation FROM state").fetchone()[0])
+            change = self._changes.read()
+            if change != self._known_at or change % 2:
+                self._known_at = change  # read before the database: a change in between is noticed next time
+                self._generation = int(self._connection.execute("SELECT generation FROM state").fetchone()[0])
+            return self._generation
 
     def anchors(self) -> list[bytes]:
         """The remembered anchors, DER."""
@@ -157,15 +165,6 @@ class Cache:
             connection.execute("DELETE FROM status_list WHERE uri = ?", (uri,))
             connection.execute("UPDATE state SET generation = generation + 1")
 
-    def record_cti(self, cti: bytes, now_s: int, window_s: int) -> bool:
-        """Record a code as seen, in one atomic statement; False when it was seen within the window already."""
-        with self._lock:
-            self._connection.execute("DELETE FROM seen_code WHERE seen_at < ?", (now_s - window_s,))
-            cursor = self._connection.execute(
-                "INSERT INTO seen_code VALUES (?, ?) ON CONFLICT DO NOTHING", (cti, now_s)
-            )
-            return cursor.rowcount == 1
-
     def _create(self) -> None:
         if self._version() == _SCHEMA_VERSION:
             return
@@ -190,4 +189,5 @@ class Cache:
             except BaseException:
                 self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
+            with self._changes.changing():
+                self._connection.execute("COMMIT")

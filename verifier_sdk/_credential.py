@@ -10,6 +10,7 @@ from ._freshness import expect_valid_status, fresh_trust_list
 from ._jws import Jws
 from ._sd_jwt import MAX_JWT_CHARS, SdJwt
 from ._sd_jwt_vc import Claims, HolderKey, KeyBindingClaims
+from ._seen_chains import SeenChain, SeenChains
 from ._trust_list import LicenceType, ListedKey, TrustList, instant
 from .errors import NotValid
 from .models import KeyBinding, ValidCredential
@@ -28,7 +29,9 @@ _ISSUER_CODES = {
 _HOLDER_CODES = {"form": "kb_malformed", "signature": "kb_signature_invalid"}
 
 
-def check(trust: Trust, policy: Policy, now: datetime, text: str, expected: Expected | None) -> ValidCredential:
+def check(
+    trust: Trust, chains: SeenChains, policy: Policy, now: datetime, text: str, expected: Expected | None
+) -> ValidCredential:
     """Verify a credential (RFC 9901 §7.1, §7.3; draft-ietf-oauth-sd-jwt-vc-19 §2.4, §2.5, §3.5).
 
     1. Form and size; a key binding exactly when one is expected.
@@ -49,7 +52,7 @@ def check(trust: Trust, policy: Policy, now: datetime, text: str, expected: Expe
         jws = Jws.from_compact(sd_jwt.issuer_jwt, MAX_JWT_CHARS)
         jws.expect_header("dc+sd-jwt")  # (2)
         trust_list = fresh_trust_list(trust, policy, now)  # (3)
-        key = _issuer_key(jws, trust, trust_list, now)  # (4)
+        key = _issuer_key(jws, trust, chains, trust_list, now)  # (4)
         payload = jws.verify(key.path.key)  # (5)
     processed = _sd_jwt.process(payload, sd_jwt.disclosures, _sd_jwt_vc.NEVER_DISCLOSABLE)  # (6)
     claims = _sd_jwt_vc.read(processed)  # (7)
@@ -85,12 +88,15 @@ def _expect_key_binding(sd_jwt: SdJwt, expected: Expected | None) -> None:
         raise NotValid("key_binding_missing", "the presentation has no KB-JWT")
 
 
-def _issuer_key(jws: Jws, trust: Trust, trust_list: TrustList, now: datetime) -> ListedKey:
-    chain = jws.x5c()
-    path = _x509.validate(chain, trust.anchors, "credential")
-    if not path.holds_at(now):
+def _issuer_key(jws: Jws, trust: Trust, chains: SeenChains, trust_list: TrustList, now: datetime) -> ListedKey:
+    seen = chains.get(jws.header_text)
+    if seen is None:
+        chain = jws.x5c()
+        seen = SeenChain(chain[0], _x509.validate(chain, trust.anchors, "credential"))
+        chains.remember(jws.header_text, seen)
+    if not seen.path.holds_at(now):
         raise NotValid("chain_invalid", "a certificate is outside its validity")
-    key = trust_list.key_by_leaf("credential", chain[0])
+    key = trust_list.key_by_leaf("credential", seen.leaf_der)
     if key is None:
         raise NotValid("issuer_unknown", "the trust list has no such credential key")
     return key

@@ -1,7 +1,6 @@
 """How the pure parsers say no, without knowing in which document they stand."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
 from .errors import VerifierError
 
@@ -20,10 +19,18 @@ class Fault(Exception):
         self.rule = rule
 
 
-@contextmanager
-def told_as(error: Callable[[str, str], VerifierError], codes: Mapping[str, str]) -> Iterator[None]:
+class told_as:
     """Turn a `Fault` into `error(code, reason)`; a rule without an entry counts as `form`."""
-    try:
-        yield
-    except Fault as fault:
-        raise error(codes.get(fault.rule, codes["form"]), fault.reason) from fault
+
+    __slots__ = ("_codes", "_error")
+
+    def __init__(self, error: Callable[[str, str], VerifierError], codes: Mapping[str, str]) -> None:
+        self._error = error
+        self._codes = codes
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, fault: BaseException | None, trace: object) -> None:
+        if isinstance(fault, Fault):
+            raise self._error(self._codes.get(fault.rule, self._codes["form"]), fault.reason) from fault

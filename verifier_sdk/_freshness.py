@@ -23,7 +23,7 @@ def fresh_trust_list(trust: Trust, policy: Policy, now: datetime) -> TrustList:
     age = now - instant(trust_list.iat)
     if age > policy.max_trust_age:
         raise CannotTell("trust_stale", f"issued {_seconds(age)} s ago")
-    if now >= instant(trust_list.exp):
+    if now.timestamp() >= trust_list.exp:
         raise CannotTell("trust_stale", f"over since {_seconds(now - instant(trust_list.exp))} s")
     if age < -timedelta(seconds=policy.skew_s):
         raise CannotTell("trust_stale", f"this device's clock is {_seconds(-age)} s behind the trust list")
@@ -49,7 +49,7 @@ def expect_valid_status(trust: Trust, policy: Policy, now: datetime, uri: str, i
     age = now - instant(status_list.iat)
     if age > policy.max_status_age:
         raise CannotTell("status_stale", f"issued {_seconds(age)} s ago")
-    if status_list.exp is not None and now >= instant(status_list.exp):
+    if status_list.exp is not None and now.timestamp() >= status_list.exp:
         raise CannotTell("status_stale", f"over since {_seconds(now - instant(status_list.exp))} s")
     if not status_list.key.path.holds_at(now):
         raise CannotTell("status_stale", "the status key's certificate is outside its validity")

@@ -2,15 +2,32 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 
 from . import _base64url, _ecdsa, _json
 from ._fault import Fault
 
+MAX_HEADERS = 64  # remembered as read; a platform signs everything with a few keys, and so with a few headers
+
+
+MAX_HEADER_CHARS = 48 << 10  # four certificates of the largest size, twice in base64
+
+
+@lru_cache(MAX_HEADERS)
+def _read_header(text: str) -> Mapping[str, object]:
+    return MappingProxyType(_json.loads_object(_base64url.decode(text)))
+
 
 @dataclass(frozen=True, slots=True)
 class Jws:
-    """A JWS taken apart. Nothing in it is verified before `verify` has returned."""
+    """A JWS taken apart. Nothing in it is verified before `verify` has returned.
 
+    Attributes:
+        header_text: The header as it came, base64url: the same text is the same header.
+    """
+
+    header_text: str
     unverified_header: Mapping[str, object]
     unverified_payload: Mapping[str, object]
     signing_input: bytes
@@ -28,12 +45,15 @@ class Jws:
         parts = text.split(".")
         if len(parts) != 3:
             raise Fault("not a compact JWS")
-        header, payload, signature = (_base64url.decode(part) for part in parts)
+        header, payload, signature = parts
+        if len(header) > MAX_HEADER_CHARS:
+            raise Fault("the JWS header is too long")
         return cls(
-            unverified_header=_json.loads_object(header),
-            unverified_payload=_json.loads_object(payload),
-            signing_input=f"{parts[0]}.{parts[1]}".encode("ascii"),
-            signature=signature,
+            header_text=header,
+            unverified_header=_read_header(header),
+            unverified_payload=_json.loads_object(_base64url.decode(payload)),
+            signing_input=text[: len(header) + 1 + len(payload)].encode("ascii"),
+            signature=_base64url.decode(signature),
         )
 
     def expect_header(self, typ: str) -> None:

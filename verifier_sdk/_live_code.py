@@ -5,10 +5,9 @@ Everything here is unverified; `verifier.Verifier.check` verifies.
 
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from hashlib import sha256
 from typing import TypeGuard
 
 from . import _cbor, _ecdsa
@@ -24,10 +23,10 @@ MAX_PASS_LIFETIME_S = 86_400  # a strip lives a day at most: a wrongly issued li
 MAX_NUMERIC_DATE = 1 << 40  # year 36812: keeps arithmetic on times harmless
 MAX_DAY = (date.max - date(1970, 1, 1)).days
 
-_FORM = re.compile(r"https?://[^\s#]+/v#(.*)", re.DOTALL)
-_BASE32 = re.compile(r"[A-Z2-7]+")
+_FORM = re.compile(r"https?://[^\s#]+/v#([^A-Z2-7])(.*)", re.DOTALL)  # no version is a letter of base32
+_BASE32_LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _TYPE_CODE = re.compile(r"[a-z0-9-]{1,64}")
-_TO_INT_DIGITS = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "0123456789ABCDEFGHIJKLMNOPQRSTUV")
+_TO_INT_DIGITS = bytes.maketrans(_BASE32_LETTERS, b"0123456789ABCDEFGHIJKLMNOPQRSTUV")
 
 PASS_CONTEXT, PROOF_CONTEXT = b"lz-pass-1", b"lz-show-1"  # external_aad: layer and format version (§2)
 
@@ -60,11 +59,6 @@ class Pass:
         """The key of `cnf`. Raises `Fault` when the point does not exist."""
         return _ecdsa.from_compressed(self.cnf_x, self.cnf_y_is_odd)
 
-    def digest(self) -> bytes:
-        """SHA-256 over every byte of the pass: what a verified pass is remembered by."""
-        parts = (self.signed.protected, self.signed.payload, self.signed.signature)
-        return sha256(b"".join(len(part).to_bytes(4, "big") + part for part in parts)).digest()
-
 
 @dataclass(frozen=True, slots=True)
 class Proof:
@@ -78,39 +72,45 @@ class Proof:
     cnonce: bytes | None
 
 
-def read(text: str) -> Proof:
+Known = Callable[[bytes], Pass | None]
+
+
+def read(text: str, known: Known = lambda protected: None) -> Proof:
     """Steps 1 to 3 of the format: text, base32 and DEFLATE, CBOR.
 
     Args:
         text: What the QR code says, without surrounding white space.
+        known: Gives the pass that these protected bytes of a proof were read to hold before, which saves reading it
+            again.
 
     Raises:
         NotValid: `malformed`, `version_unsupported`, `paper_copy_unsupported`.
     """
     with told_as(NotValid, {"form": "malformed"}):
-        return _proof(_inflate(_decode_base32(_fragment(text))))
+        return _proof(_inflate(_decode_base32(_fragment(text))), known)
 
 
 def _fragment(text: str) -> str:
     if len(text) > MAX_TEXT_CHARS:
         raise Fault("the text is longer than a QR code can be")
     form = _FORM.fullmatch(text)
-    version = form[1][:1] if form else ""
-    if form is None or not version or _BASE32.fullmatch(version):
+    if form is None:
         raise Fault("the text does not have the form of a live code")
+    version = form[1]
     if version in "89":
         raise NotValid("paper_copy_unsupported", f"version {version} is a printed copy")
     if version != "1":
         raise NotValid("version_unsupported", "only version 1 is read")
-    return form[1][1:]
+    return form[2]
 
 
 def _decode_base32(text: str) -> bytes:
     """RFC 4648 §6 without padding. By way of `int`, because `base64.b32decode` takes a Python loop a character."""
-    if not _BASE32.fullmatch(text):
+    letters = text.encode("ascii", "replace")
+    if not letters or letters.translate(None, _BASE32_LETTERS):
         raise Fault("not base32")
-    size, stray_bits = divmod(len(text) * 5, 8)
-    number = int(text.translate(_TO_INT_DIGITS), 32)
+    size, stray_bits = divmod(len(letters) * 5, 8)
+    number = int(letters.translate(_TO_INT_DIGITS), 32)
     if stray_bits >= 5 or number & ((1 << stray_bits) - 1):
         raise Fault("base32 with stray trailing bits")
     return (number >> stray_bits).to_bytes(size, "big")
@@ -129,27 +129,23 @@ def _inflate(deflated: bytes) -> bytes:
     return data
 
 
-def _proof(data: bytes) -> Proof:
+def _proof(data: bytes, known: Known) -> Proof:
     signed = Sign1.from_cbor(_cbor.loads(data))
-    header = signed.header(_PROOF_LABELS)
+    show_pass = known(signed.protected)
+    if show_pass is None:
+        show_pass = _pass(Sign1.from_cbor(signed.header(_PROOF_LABELS)[KCWT]))
     claims = _claims(signed.payload)
-    if claims.keys() - {_CNONCE} != _PROOF_CLAIMS:
+    cnonce = claims.get(_CNONCE)
+    if claims.keys() != _PROOF_CLAIMS and claims.keys() - {_CNONCE} != _PROOF_CLAIMS:
         raise Fault("the proof does not hold exactly its claims")
-    aud, cti, cnonce = claims[3], claims[7], claims.get(_CNONCE)
+    aud, cti = claims[3], claims[7]
     if not isinstance(aud, str):
         raise Fault("aud is not a text")
     if not isinstance(cti, bytes) or len(cti) != 16:
         raise Fault("cti does not have 16 bytes")
     if _CNONCE in claims and not (isinstance(cnonce, bytes) and 8 <= len(cnonce) <= 64):
         raise Fault("cnonce does not have 8 to 64 bytes")
-    return Proof(
-        signed=signed,
-        show_pass=_pass(Sign1.from_cbor(header[KCWT])),
-        aud=aud,
-        iat=_numeric_date(claims[6]),
-        cti=cti,
-        cnonce=cnonce if isinstance(cnonce, bytes) else None,
-    )
+    return Proof(signed, show_pass, aud, _numeric_date(claims[6]), cti, cnonce if isinstance(cnonce, bytes) else None)
 
 
 def _pass(signed: Sign1) -> Pass:

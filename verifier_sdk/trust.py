@@ -7,8 +7,7 @@ with TrustStore.open("/var/lib/inspector", anchors=[root_pem]) as trust:
 import sqlite3
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import datetime
 from os import PathLike
 from pathlib import Path
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from . import _status_list, _trust_list, _x509
 from ._cache import Cache
 from ._fault import told_as
+from ._replay_record import ReplayRecord
 from ._status_list import StatusList
 from ._sync import StatusFormat, Synchronisation
 from ._trust_list import TrustList, instant
@@ -93,8 +93,11 @@ class TrustInHand:
 class TrustStore:
     """The device's knowledge, kept in a folder that several threads and processes may share."""
 
-    def __init__(self, cache: Cache, anchors: tuple[x509.Certificate, ...], clock: Clock) -> None:
+    def __init__(
+        self, cache: Cache, seen_codes: ReplayRecord, anchors: tuple[x509.Certificate, ...], clock: Clock
+    ) -> None:
         self._cache = cache
+        self._seen_codes = seen_codes
         self._anchors = anchors
         self._clock = clock
         self._lock = threading.Lock()
@@ -129,19 +132,25 @@ class TrustStore:
             given = {_der(anchor): anchor for anchor in map(_x509.load_anchor, anchors)}
         with _cache_errors():
             cache = Cache(Path(folder))
+        opened: list[Cache | ReplayRecord] = [cache]
         try:
+            with _cache_errors():
+                seen_codes = ReplayRecord(Path(folder))
+            opened.append(seen_codes)
             with _cache_errors(), told_as(TrustError, {"form": "cache_unavailable"}):
                 remembered = {der: _x509.load_anchor(der) for der in cache.anchors()}
             if given and remembered and given.keys() != remembered.keys() and not replace_anchors:
                 raise TrustError("anchor_changed", "the folder remembers other anchors; replace them explicitly")
         except BaseException:
-            cache.close()
+            for each in opened:
+                each.close()
             raise
-        return cls(cache, tuple((given or remembered).values()), clock or SystemClock())
+        return cls(cache, seen_codes, tuple((given or remembered).values()), clock or SystemClock())
 
     def close(self) -> None:
-        """Close the cache."""
+        """Close the files."""
         self._cache.close()
+        self._seen_codes.close()
 
     def __enter__(self) -> Self:
         return self
@@ -213,9 +222,10 @@ class TrustStore:
         """
         with self._lock, _cache_errors():
             self._reload()
-            if uri in self._status_lists:
+            status_list = self._status_lists.get(uri)
+            if status_list is not None:
                 self._status_lists.move_to_end(uri)
-                return self._status_lists[uri]
+                return status_list
             status_list = self._load_status_list(uri)
             if status_list is not None:
                 self._status_lists[uri] = status_list
@@ -230,7 +240,7 @@ class TrustStore:
             TrustError: `cache_unavailable`.
         """
         with _cache_errors():
-            return self._cache.record_cti(cti, int(now.timestamp()), window_s)
+            return self._seen_codes.record(cti, int(now.timestamp()), window_s)
 
     def knowledge(self) -> Knowledge:
         """What is held and how old it is.
@@ -293,9 +303,14 @@ def _der(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(Encoding.DER)
 
 
-@contextmanager
-def _cache_errors() -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise TrustError("cache_unavailable", f"{type(error).__name__} in the cache") from error
+class _cache_errors:
+    """Turn what goes wrong with the cache into `cache_unavailable`."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, sqlite3.Error | OSError | ValueError):  # ValueError: the mapping is closed
+            raise TrustError("cache_unavailable", f"{type(error).__name__} in the cache") from error

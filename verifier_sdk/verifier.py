@@ -19,7 +19,8 @@ from ._ecdsa import PublicKey
 from ._fault import Fault, told_as
 from ._freshness import expect_valid_status, fresh_trust_list
 from ._live_code import Pass, Proof
-from ._seen_passes import SeenPasses
+from ._seen_chains import SeenChains
+from ._seen_passes import SeenPass, SeenPasses
 from ._trust_list import LicenceType, ListedKey, TrustList, instant
 from .clock import Clock, SystemClock
 from .errors import CannotTell, JournalError, NotValid, TrustError
@@ -54,7 +55,7 @@ class Verifier:
         self._policy = policy or Policy()
         self._clock = clock or SystemClock()
         self._journal = journal
-        self._seen_passes = SeenPasses()
+        self._seen_passes, self._seen_chains = SeenPasses(), SeenChains()
 
     def check(self, qr_text: str, challenge: bytes | None = None, *, scene: str | None = None) -> Valid:
         """Check a live code (live code format §5, whose step numbers the code repeats).
@@ -172,7 +173,7 @@ class Verifier:
 
         Not checked: what `check_presentation` does not check either, and whether the wallet has the `cnf` key.
         """
-        return _credential.check(self._trust, self._policy, self._clock.now(), sd_jwt, expected=None)
+        return _credential.check(self._trust, self._seen_chains, self._policy, self._clock.now(), sd_jwt, None)
 
     def check_presentation(self, text: str, expected: Expected) -> ValidCredential:
         """Check a presented SD-JWT VC and its key binding (RFC 9901 §7.1, §7.3), which is always required.
@@ -187,16 +188,16 @@ class Verifier:
 
         Not checked: type metadata (labels, `mandatory`), `aka_vcts`, DCQL (which claims were asked for).
         """
-        return _credential.check(self._trust, self._policy, self._clock.now(), text, expected=expected)
+        return _credential.check(self._trust, self._seen_chains, self._policy, self._clock.now(), text, expected)
 
     def _expect_shown(
         self, qr_text: str, challenge: bytes | None, scene_id: str | None, now: datetime
     ) -> tuple[Proof, TrustList, ListedKey, Scene | None]:
-        proof = _live_code.read(qr_text)  # (1) (2) (3)
+        proof = _live_code.read(qr_text, self._seen_passes.read)  # (1) (2) (3)
         show_pass = proof.show_pass
         trust_list = fresh_trust_list(self._trust, self._policy, now)  # (4)
         scene = _scenes.for_checking_offline(trust_list.scenes, scene_id)
-        key, holder_key = self._verify_pass(show_pass, trust_list, now)  # (5)
+        key, holder_key = self._verify_pass(proof, trust_list, now)  # (5)
         _scenes.expect_type(scene, show_pass.type_code)
         self._expect_pass_time(show_pass, int(now.timestamp()))  # (6)
         with told_as(NotValid, {"form": "proof_signature_invalid"}):
@@ -208,8 +209,9 @@ class Verifier:
         _expect_licence_time(show_pass, now)  # (10)
         return proof, trust_list, key, scene
 
-    def _verify_pass(self, show_pass: Pass, trust_list: TrustList, now: datetime) -> tuple[ListedKey, PublicKey]:
+    def _verify_pass(self, proof: Proof, trust_list: TrustList, now: datetime) -> tuple[ListedKey, PublicKey]:
         """Step 5: try every key that has the kid and may sign; give it and the holder's key."""
+        show_pass, protected = proof.show_pass, proof.signed.protected
         candidates = [
             key
             for key in trust_list.keys_by_kid("pass", show_pass.kid)
@@ -217,16 +219,15 @@ class Verifier:
         ]
         if not candidates:
             raise NotValid("issuer_unknown", "no valid pass key of the trust list has this kid and licence type")
-        pass_sha256 = show_pass.digest()
         for key in candidates:
-            holder_key = self._seen_passes.get(pass_sha256, key.leaf_sha256)
+            holder_key = self._seen_passes.holder_key(protected, key.leaf_sha256)
             if holder_key is not None:
                 return key, holder_key
             if not _signed_by(show_pass, key):
                 continue
             with told_as(NotValid, {"form": "malformed"}):
                 holder_key = show_pass.holder_key()
-            self._seen_passes.remember(pass_sha256, key.leaf_sha256, holder_key)
+            self._seen_passes.remember(protected, SeenPass(show_pass, key.leaf_sha256, holder_key))
             return key, holder_key
         raise NotValid("pass_signature_invalid", "no key with this kid made the signature")
 

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.fakes import FakeClock
-from tests.verifier_sdk.cases import Case, World, outcome
+from tests.verifier_sdk.cases import Case, World, hold, outcome
 from tests.verifier_sdk.credentials import AUDIENCE, NONCE, credential_cases
-from tests.verifier_sdk.issuer import DELETE, STATUS_URI, Issuer, digest, disclosure, jwk
+from tests.verifier_sdk.issuer import DELETE, NOW_S, STATUS_URI, Issuer, digest, disclosure, jwk
 from verifier_sdk import Expected, NotValid, Policy, TrustStore, Verifier, VerifierError
 
 NAMES = [case.name for case in credential_cases(Issuer())]
@@ -61,6 +61,26 @@ def test_a_credential_names_its_issuer_type_holder_key_and_state(issuer: Issuer,
     assert result.status_age is not None
     assert (result.trust_age.total_seconds(), result.status_age.total_seconds()) == (0, 600)
     assert result.key_binding is None
+
+
+def test_a_chain_seen_before_is_still_checked(
+    issuer: Issuer, world: World, trust: TrustStore, verifier: Verifier, tmp_path: Path, clock: FakeClock
+) -> None:
+    credential = issuer.credential(exp=NOW_S + 800 * 86_400)
+    verifier.check_credential(credential)
+    without = issuer.trust_list(keys=[issuer.listed("status", issuer.status_key)])
+    hold(tmp_path, issuer.root.pem, without, world.status_lists)
+    with pytest.raises(NotValid, match="issuer_unknown"):
+        verifier.check_credential(credential)
+    hold(tmp_path, issuer.root.pem, world.trust_list, {STATUS_URI: issuer.status_list({7: 1})})
+    with pytest.raises(NotValid, match="revoked"):
+        verifier.check_credential(credential)
+    clock.forward(days=366)
+    now_s = int(clock.now().timestamp())
+    later = issuer.trust_list(iat=now_s, exp=now_s + 86_400)
+    hold(tmp_path, issuer.root.pem, later, world.status_lists)
+    with pytest.raises(NotValid, match="chain_invalid"):
+        verifier.check_credential(credential)
 
 
 def test_a_policy_may_let_a_credential_go_without_status(issuer: Issuer, trust: TrustStore, clock: FakeClock) -> None:

@@ -1,5 +1,6 @@
 """The live code: what holds, what does not, and why."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -159,8 +160,7 @@ def test_two_processes_share_the_record(tmp_path: Path, trust: TrustStore, clock
 
 def test_a_device_that_cannot_keep_its_record_cannot_tell(issuer: Issuer, verifier: Verifier, tmp_path: Path) -> None:
     verifier.check(issuer.live_code())
-    with closing(sqlite3.connect(tmp_path / "verifier.sqlite3")) as other:
-        other.execute("DROP TABLE seen_code")
+    os.truncate(tmp_path / "seen-codes", 100)
     with pytest.raises(CannotTell) as doubt:
         verifier.check(issuer.live_code())
     assert doubt.value.code == "replay_record_unavailable"
@@ -174,11 +174,8 @@ def test_a_device_whose_cache_is_gone_cannot_tell(issuer: Issuer, verifier: Veri
 
 
 def test_a_device_that_loses_its_status_lists_cannot_tell(issuer: Issuer, verifier: Verifier, tmp_path: Path) -> None:
-    verifier.check(issuer.live_code())
     with closing(sqlite3.connect(tmp_path / "verifier.sqlite3")) as other:
         other.execute("DROP TABLE status_list")
-        other.execute("UPDATE state SET generation = generation + 1")
-        other.commit()
     with pytest.raises(CannotTell, match="status_missing"):
         verifier.check(issuer.live_code())
 
