@@ -25,6 +25,7 @@ from tests.credentials.rows import TRAFFIC_POLICE, driving_row, lines, resident_
 from tests.fakes import FakeClock
 from wallet_api.app import create_app
 from wallet_api.database import Database
+from wallet_api.oauth.models import Granted
 from wallet_api.settings import Settings
 from wallet_api.wiring import Platform
 
@@ -47,10 +48,17 @@ class Running:
 
     @classmethod
     async def start(
-        cls, data_dir: Path, clock: FakeClock, database: Database, public_url: str = PUBLIC_URL, **more: Any
+        cls,
+        data_dir: Path,
+        clock: FakeClock,
+        database: Database,
+        public_url: str = PUBLIC_URL,
+        *,
+        catalogue: Catalogue = FEW_TYPES,
+        **more: Any,
     ) -> "Running":
         settings = Settings(_env_file=None, data_dir=data_dir, public_url=public_url, embedded_worker=False, **more)
-        platform = Platform.of(settings, clock=clock, database=database, catalogue=FEW_TYPES)
+        platform = Platform.of(settings, clock=clock, database=database, catalogue=catalogue)
         await platform.start()
         app = create_app(settings, platform=platform)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -109,6 +117,18 @@ class Running:
     async def wallet(self, number: int = 1, *, dpop: bool = True) -> "Wallet":
         """A wallet with a token for the licence of `driving_row(number)`."""
         return await self.redeem((await self.offer(number)).code, dpop=dpop)
+
+    async def signed_in(self, number: int = 1, *configuration_ids: str) -> "Wallet":
+        """A wallet whose holder, that of `driving_row(number)`, signed in and granted these types."""
+        async with self.platform.database.snapshot() as session:
+            licence = await self.platform.registry.licence(session, await self.licence_id(number))
+        wallet = Wallet(self)
+        granted = Granted(licence.holder_ids[0], configuration_ids or ("driving-licence",))
+        async with self.platform.database.transaction() as session:
+            tokens = self.platform.oauth._tokens
+            answer = await tokens.for_wallet(session, secrets.token_hex(16), granted, wallet.key.thumbprint())
+        wallet.token = str(answer["access_token"])
+        return wallet
 
     async def department(self, client_id: str = "traffic-police", *authorities: str) -> "Department":
         """A department's system, registered."""
@@ -257,6 +277,10 @@ class Department:
         answer = await self.ask_token()
         assert answer.status_code == 200, answer.text
         return str(answer.json()["access_token"])
+
+    async def get(self, path: str, **params: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {await self.token()}"}
+        return await self.running.get(path, headers=headers, params=params)
 
     async def post(self, path: str, body: object) -> httpx.Response:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()

@@ -30,6 +30,10 @@ class WalletProvider:
         return (self.root,)
 
     @property
+    def anchor_pem(self) -> bytes:
+        return self.root.public_bytes(Encoding.PEM)
+
+    @property
     def x5c(self) -> list[str]:
         return [base64.b64encode(self.leaf.public_bytes(Encoding.DER)).decode()]
 
