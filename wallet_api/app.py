@@ -15,6 +15,7 @@ from wallet_api.oauth.fresh_nonces import FreshNonces
 from wallet_api.routes import (
     batches,
     checks,
+    credential_offers,
     departments,
     health,
     licence_lists,
@@ -92,6 +93,7 @@ def create_app(settings: Settings, *, platform: Platform | None = None) -> FastA
         licence_lists,
         batches,
         releases,
+        credential_offers,
         me,
         my_licences,
         showing,

@@ -1,5 +1,6 @@
 """What waits for a clerk of the issuing authority (发证确认): types whose pack says so are released by hand."""
 
+import re
 from collections.abc import Collection, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,6 +11,7 @@ from credentials.issuance.models import WaitingRelease
 from credentials.issuance.ports import Clock
 
 MAX_PAGE = 100
+_ID = re.compile(r"[0-9A-Za-z]{1,32}")
 
 
 class Releases:
@@ -42,7 +44,8 @@ class Releases:
             ReleaseUnknown: nothing of these authorities is under this id.
             ReleaseDecided: it was decided otherwise before.
         """
-        row = await repository.release(session, release_id, authority_codes)
+        known = _ID.fullmatch(release_id)  # PostgreSQL takes no NUL in a text
+        row = await repository.release(session, release_id, authority_codes) if known else None
         if row is None or row.expires_at <= self._clock.now():
             raise ReleaseUnknown("nothing waits under this id")
         state = "released" if release else "denied"

@@ -102,7 +102,7 @@ async def test_no_credential_stays_valid_when_revocation_and_issuance_meet(runni
     )
     issued = [answer for answer in answers if isinstance(answer, httpx.Response)]
     assert outcomes(issued).keys() <= {"ok", "credential_request_denied"}
-    assert set(await _values(running, issued)) <= {1}
+    assert set(await published_values(running, issued)) <= {1}
     assert await running.count("issuance") == outcomes(issued)["ok"]
 
 
@@ -123,11 +123,11 @@ async def test_no_credential_of_the_old_version_stays_valid_when_renewal_and_iss
     )
     issued = [answer for answer in answers if isinstance(answer, httpx.Response)]
     assert outcomes(issued).keys() <= {"ok", "credential_request_denied"}
-    assert await _values(running, issued) == [
+    assert await published_values(running, issued) == [
         await _expected(running, answer) for answer in issued if answer.is_success
     ]
     fresh = await running.wallet(1)
-    assert await _values(running, [await fresh.ask_credential()]) == [0]
+    assert await published_values(running, [await fresh.ask_credential()]) == [0]
 
 
 async def test_a_revocation_waits_for_the_issuance_that_holds_the_licence_and_then_reaches_it(running: Running) -> None:
@@ -146,7 +146,7 @@ async def test_a_revocation_waits_for_the_issuance_that_holds_the_licence_and_th
         assert not revoking.done()
     await revoking
     released = httpx.Response(200, json={"credentials": [{"credential": credential}]})
-    assert await _values(running, [released]) == [1]
+    assert await published_values(running, [released]) == [1]
 
 
 async def test_an_issuance_waits_for_the_revocation_that_holds_the_licence_and_is_then_denied(running: Running) -> None:
@@ -171,7 +171,7 @@ async def test_two_processes_that_publish_at_once_lose_no_revocation(running: Ru
         *(running.take(step_row(number, 2, "05", cert_state="07")) for number in people),
         *(process.platform.publish_status() for process in (running, other, running, other)),
     )
-    assert set(await _values(other, answers)) == {1}
+    assert set(await published_values(other, answers)) == {1}
     await other.http.aclose()
 
 
@@ -187,7 +187,7 @@ async def _expected(running: Running, answer: httpx.Response) -> int:
         return 0 if (await session.execute(statement)).scalar_one() == "01" else 1
 
 
-async def _values(running: Running, answers: list[httpx.Response]) -> list[int]:
+async def published_values(running: Running, answers: list[httpx.Response]) -> list[int]:
     """What the published lists say of the credentials in these answers."""
     running.clock.forward(seconds=1)
     await running.platform.publish_status()

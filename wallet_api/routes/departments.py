@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from credentials.catalogue import face_values, render_face
@@ -12,7 +12,6 @@ from credentials.issuance import licence_claims
 from credentials.registry import IntakeSource, Licence, RowError, UnknownLicence, row_of
 from wallet_api.dependencies import AppPlatform, Department, OnceOnly
 from wallet_api.oauth import Access
-from wallet_api.offers import offer_links
 from wallet_api.problems import NO_STORE
 from wallet_api.routes.batches import MAX_BATCH_BYTES, BatchAnswer, batch_answer
 from wallet_api.wiring import Platform
@@ -30,12 +29,6 @@ class Lookup(BaseModel):
     certificate_identifier: str = Field(max_length=128, pattern=r"^[0-9A-Z.]+$")
 
 
-class OfferRequest(Lookup):
-    """Which licence to offer."""
-
-    tx_code: bool = True
-
-
 class IntakeAnswer(BaseModel):
     """What became of one row."""
 
@@ -48,16 +41,6 @@ class FoundLicence(BaseModel):
 
     cert_state: str
     row: dict[str, Any]
-
-
-class OfferAnswer(BaseModel):
-    """An offer as link and by reference; the transaction code goes to the holder by another channel."""
-
-    model_config = ConfigDict(extra="allow")
-
-    credential_offer_uri: str
-    tx_code: str | None
-    expires_at: AwareDatetime
 
 
 @router.post(
@@ -115,20 +98,6 @@ async def licence_face(wanted: Lookup, platform: AppPlatform, department: Depart
     kind = platform.catalogue.get(licence.type_code, licence.type_version)
     drawn = render_face(kind, face_values(kind, licence_claims(licence)))
     return Response(drawn, media_type="image/svg+xml", headers=NO_STORE | SVG_POLICY)
-
-
-@router.post("/credential-offers", status_code=201, responses={201: {"model": OfferAnswer}})
-async def offer_licence(
-    wanted: OfferRequest, platform: AppPlatform, department: Department, once: OnceOnly
-) -> JSONResponse:
-    """Offer a licence to its holder's wallet; the transaction code is for the holder alone, by another channel."""
-    async with platform.database.transaction() as session:
-        licence = await own_licence(session, platform, department, wanted.certificate_identifier)
-        offer = await platform.issuance.offer_licence(session, licence.id, with_tx_code=wanted.tx_code)
-        links: dict[str, Any] = offer_links(offer, platform.settings.public_url)
-        answer = {**links, "tx_code": offer.tx_code, "expires_at": offer.expires_at.isoformat()}
-        await once.keep(session, 201, answer)
-    return JSONResponse(answer, 201, NO_STORE)
 
 
 def source_of(department: Access) -> IntakeSource:

@@ -24,13 +24,15 @@ class Decision(BaseModel):
 async def waiting_releases(
     platform: AppPlatform,
     department: Department,
-    cursor: Annotated[str, Query(pattern=r"^[0-9A-Za-z]{0,32}$")] = "",
+    cursor: str | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> JSONResponse:
     """What waits for the department's authorities, the oldest first."""
     waiting: list[dict[str, Any]] = []
+    page_of = f"credential-releases:{department.client_id}"
+    after = str(platform.cursors.open(page_of, cursor)[0]) if cursor else ""
     async with platform.database.snapshot() as session:
-        found = await platform.releases.waiting(session, department.authority_codes, cursor, limit)
+        found = await platform.releases.waiting(session, department.authority_codes, after, limit)
         for one in found:
             licence = await platform.registry.licence(session, one.licence_id)
             waiting.append(
@@ -43,7 +45,7 @@ async def waiting_releases(
                     "requested_at": one.requested_at.isoformat(),
                 }
             )
-    next_cursor = found[-1].id if len(found) == limit else None
+    next_cursor = platform.cursors.seal(page_of, [found[-1].id]) if len(found) == limit else None
     return JSONResponse({"releases": waiting, "next_cursor": next_cursor}, headers=NO_STORE)
 
 
