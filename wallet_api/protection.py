@@ -32,7 +32,12 @@ class DataProtector:
     Args:
         keys: key id (1 to 32 ASCII characters) to 32 raw bytes; all of them open, only `active` seals.
         active: the id of the key that new values are sealed under.
-        blind_index_key: 32 raw bytes. It cannot rotate without a rebuild of every index column.
+        blind_index_key: 32 raw bytes. It cannot rotate: some of what it indexed is kept nowhere else (rows' digests),
+            and sealed values are bound to indexes (holders).
+
+    Attributes:
+        active: the id of the key that seals.
+        key_ids: the ids of all keys, the active one first.
     """
 
     def __init__(self, keys: Mapping[str, bytes], *, active: str, blind_index_key: bytes) -> None:
@@ -43,14 +48,19 @@ class DataProtector:
         if any(not (0 < len(key_id) <= 32 and key_id.isascii()) for key_id in keys):
             raise ValueError("key ids are 1 to 32 ASCII characters")
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
-        self._active = active
-        self._prefix = bytes([len(active)]) + active.encode()
+        self.active = active
+        self.key_ids = (active, *(key_id for key_id in keys if key_id != active))
+        self._prefix = self.prefix(active)
         self._index = hmac.new(blind_index_key, digestmod=hashlib.sha256)
 
     def seal(self, plaintext: bytes, context: str) -> bytes:
         """Encrypt under the active key, bound to `context` (`table.column:row id`)."""
         nonce = secrets.token_bytes(NONCE_BYTES)
-        return self._prefix + nonce + self._ciphers[self._active].encrypt(nonce, plaintext, context.encode())
+        return self._prefix + nonce + self._ciphers[self.active].encrypt(nonce, plaintext, context.encode())
+
+    def prefix(self, key_id: str) -> bytes:
+        """What every value that is sealed under this key begins with, and no value under another."""
+        return bytes([len(key_id)]) + key_id.encode()
 
     def open(self, sealed: bytes, context: str) -> bytes:
         """Decrypt what `seal` gave for the same context.

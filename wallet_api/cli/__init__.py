@@ -6,7 +6,7 @@ import typer
 from pydantic import ValidationError
 from rich.markup import escape
 
-from wallet_api.cli import access_log, department, holder, intake, operate, scenes, store, verifiers
+from wallet_api.cli import access_log, department, holder, intake, operate, scenes, store, upkeep, verifiers
 from wallet_api.cli.console import errors
 from wallet_api.garbage import collect_rarely
 
@@ -18,6 +18,7 @@ app.command()(operate.worker)
 app.command()(operate.remind)
 app.command()(operate.inbox)
 app.command()(operate.demo)
+app.command()(upkeep.reseal)
 app.command()(intake.sample)
 app.command("import")(intake.import_file)
 app.command()(store.licences)

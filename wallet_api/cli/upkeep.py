@@ -1,0 +1,58 @@
+"""What an operator runs now and then."""
+
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from wallet_api.cli.console import console, errors, opened, run
+from wallet_api.deployment_secrets import Secrets
+from wallet_api.resealing import UNKNOWN_KEY, count_by_key
+from wallet_api.resealing import reseal as reseal_all
+
+
+def reseal(
+    check: Annotated[bool, typer.Option("--check", help="Only count what is sealed under which key.")] = False,
+) -> None:
+    """Seal all personal data under the first of ENCRYPTION_KEYS, so that the others can be dropped.
+
+    It may run beside the platform, more than once at a time, and again after a break. Ends with 1 while anything is
+    left under another key.
+    """
+    if not run(_check() if check else _reseal()):
+        raise typer.Exit(1)
+
+
+async def _check() -> bool:
+    async with opened() as platform:
+        protector = Secrets.of(platform.settings).protector
+        found = await count_by_key(platform.database, protector)
+    columns = [*protector.key_ids, UNKNOWN_KEY]
+    table = Table("column", *(f"{key_id} (active)" if key_id == protector.active else key_id for key_id in columns))
+    for column, counts in found.items():
+        table.add_row(column, *(str(counts.get(key_id, 0)) for key_id in columns))
+    console.print(table)
+    left = sum(count for counts in found.values() for key_id, count in counts.items() if key_id != protector.active)
+    console.print(f"{left} values are not under the active key" if left else "all values are under the active key")
+    return not left
+
+
+async def _reseal() -> bool:
+    bars = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    async with opened() as platform:
+        protector = Secrets.of(platform.settings).protector
+        found = await count_by_key(platform.database, protector)
+        todo = sum(count for counts in found.values() for key_id, count in counts.items() if key_id != protector.active)
+        with Progress(*bars, console=console, transient=True) as bar:
+            task = bar.add_task("sealing anew", total=todo)
+            reports = await reseal_all(platform.database, protector, lambda values: bar.advance(task, values))
+    for report in reports:
+        if report.resealed:
+            console.print(f"[green]✓[/] {report.column}: {report.resealed}")
+        if report.left:
+            errors.print(f"[red]✗[/] {report.column}: {report.left} left, of them {report.unreadable} do not open")
+    left = sum(report.left for report in reports)
+    if not left:
+        console.print(f"everything is under key {protector.active}; the others can be dropped from ENCRYPTION_KEYS")
+    return not left
