@@ -8,7 +8,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from presentation.accesslog import repository
-from presentation.accesslog.formats.entry_hash import GENESIS, entry_hash
+from presentation.accesslog.formats.entry_hash import GENESIS, chained, entry_digest
 from presentation.accesslog.models import AccessEntry, AccessPage, ChainFault, Release
 from presentation.accesslog.ports import Clock, Protector
 
@@ -29,8 +29,10 @@ class AccessLog:
         To be called in the transaction that releases. Others who append for the same holder wait until it ends.
         """
         sequence, previous = await repository.take_place(session, release.holder_id, GENESIS)
-        entry = AccessEntry(**_members(release), sequence=sequence, recorded_at=self._clock.now())
-        values = _members(entry) | {"items": list(entry.items), "entry_hash": entry_hash(previous, entry)}
+        recorded_at = self._clock.now()
+        entry = AccessEntry(**_members(release), sequence=sequence, recorded_at=recorded_at)
+        digest = entry_digest(release, recorded_at)
+        values = _members(entry) | {"items": list(entry.items), "entry_hash": chained(previous, sequence, digest)}
         note = {"reason": values.pop("reason"), "operator": values.pop("operator")}
         values["note_sealed"] = None
         if any(note.values()):
@@ -72,7 +74,7 @@ class AccessLog:
                     return [ChainFault(holder_id, at + 1, "the row is missing")]
                 at += 1
                 try:
-                    expected = entry_hash(previous, self._opened(row))
+                    expected = chained(previous, at, entry_digest(self._opened(row), row.recorded_at))
                 except Exception as error:  # noqa: BLE001  (whatever a tampered row does to its reader is the finding)
                     return [ChainFault(holder_id, at, f"the row cannot be read ({type(error).__name__})")]
                 if expected != row.entry_hash:
