@@ -12,12 +12,17 @@ Everything this package needs from outside is a Protocol in `ports.py`. Times ar
 calendar days are Shanghai days.
 """
 
-from notifications.channels.inbox import Inbox, InboxMessage, InboxPage
+from notifications.channels.devices import Devices, RegisteredDevice
+from notifications.channels.formats.push_device import fcm_device, web_push_device
+from notifications.channels.inbox import Inbox, InboxGlance, InboxMessage, InboxPage
 from notifications.channels.sink import Sink
 from notifications.errors import ChannelRefused, ChannelUnavailable, NoAddress, NotificationsError
 from notifications.models import (
     Bilingual,
     Contact,
+    Device,
+    DeviceKind,
+    Language,
     LicenceChange,
     OutgoingMessage,
     Receipt,
@@ -35,21 +40,29 @@ __all__ = [
     "ChannelUnavailable",
     "Contact",
     "DeliveryPolicy",
+    "Device",
+    "DeviceKind",
+    "Devices",
     "Digest",
     "Entry",
     "Inbox",
+    "InboxGlance",
     "InboxMessage",
     "InboxPage",
+    "Language",
     "LicenceChange",
     "NoAddress",
     "NotificationsError",
     "Outbox",
     "OutgoingMessage",
     "Receipt",
+    "RegisteredDevice",
     "ReminderService",
     "Sink",
     "Stage",
     "TickReport",
     "Wording",
+    "fcm_device",
     "tick",
+    "web_push_device",
 ]

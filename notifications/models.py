@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import date
+from enum import StrEnum
 from typing import Literal
 
 Language = Literal["zh", "en"]
@@ -62,11 +63,30 @@ class Wording:
     source: Bilingual
 
 
+class DeviceKind(StrEnum):
+    """Who carries push to a device."""
+
+    FCM = "fcm"
+    WEB_PUSH = "web-push"
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device that takes push.
+
+    Args:
+        address: for FCM the installation id or registration token; for web push the subscription as JSON.
+    """
+
+    kind: DeviceKind
+    address: str = field(repr=False)
+
+
 @dataclass(frozen=True)
 class Contact:
     """Where a holder can be reached now. Held for the length of one sending, never stored here."""
 
-    push_tokens: tuple[str, ...] = field(default=(), repr=False)
+    devices: tuple[Device, ...] = field(default=(), repr=False)
     phone: str | None = field(default=None, repr=False)
     language: Language = "zh"
 

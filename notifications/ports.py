@@ -27,6 +27,13 @@ class FieldCipher(Protocol):
         """Decrypt what was sealed for the same context, or raise."""
 
 
+class AddressProtector(FieldCipher, Protocol):
+    """Seals addresses and finds them again."""
+
+    def blind_index(self, purpose: str, value: str) -> bytes:
+        """32 bytes, equal for equal input, that say nothing without the key."""
+
+
 class UnitOfWork(Protocol):
     """Gives transactions to the one service that needs several: delivery never sends inside one."""
 

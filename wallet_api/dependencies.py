@@ -63,6 +63,18 @@ Department = Annotated[Access, Depends(_caller(DEPARTMENT_SCOPE))]
 Verifier = Annotated[Access, Depends(_caller(VERIFIER_SCOPE))]
 
 
+async def _signed_in_holder(wallet: Wallet) -> str:
+    """The holder who signed in. A pre-authorized code is good for its licence only, and a bearer token for none."""
+    if wallet.grant is None or wallet.grant.licence_id is not None:
+        raise AccessRefused("DPoP", "insufficient_scope", "the holder has to sign in for this")
+    if wallet.jkt is None:
+        raise AccessRefused("DPoP", "invalid_token", "this is given to DPoP-bound tokens only")
+    return wallet.grant.holder_id
+
+
+SignedInHolder = Annotated[str, Depends(_signed_in_holder)]
+
+
 class Replayed(Exception):
     """The request was answered before; this is the answer."""
 

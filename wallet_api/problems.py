@@ -21,6 +21,7 @@ from credentials.issuance import CredentialRequestRefused, NotIssuable, OfferUnk
 from credentials.keys.errors import TokenUnavailable
 from credentials.registry import IntakeConflict, RowError, UnknownBatch, UnknownHolder, UnknownLicence
 from credentials.status.errors import UnknownStatusList
+from notifications import NotificationsError
 from presentation.checks import (
     AlreadyUsed,
     CheckRefused,
@@ -69,6 +70,13 @@ _STATUS: dict[type[Exception], int] = {
     RowError: 422,
 }
 
+_NOTIFICATION_STATUS = {
+    "message_not_found": 404,
+    "device_not_found": 404,
+    "device_malformed": 422,
+    "cursor_unknown": 422,
+}
+
 _MEMBER = re.compile(r"\w{1,64}", re.ASCII)
 #: A refused connection is an OSError or asyncpg's own error; SQLAlchemy wraps what comes later.
 DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout, ConnectionError, TimeoutError, gaierror)
@@ -89,6 +97,7 @@ def install(app: FastAPI) -> None:
     """Register the handlers. What no handler knows is logged with its request id and answered 500."""
     app.add_exception_handler(CredentialsError, _domain)
     app.add_exception_handler(PresentationError, _domain)
+    app.add_exception_handler(NotificationsError, _notifications)
     app.add_exception_handler(CredentialRequestRefused, _credential_request)
     app.add_exception_handler(OAuthError, _oauth)
     app.add_exception_handler(AccessRefused, _access)
@@ -118,6 +127,12 @@ async def _domain(request: Request, error: Exception) -> JSONResponse:
     if status == 429:
         answer.headers["Retry-After"] = "60"
     return answer
+
+
+async def _notifications(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, NotificationsError)
+    status = _NOTIFICATION_STATUS.get(error.code)
+    return await _unexpected(request, error) if status is None else problem(status, error.code, error.detail)
 
 
 async def _credential_request(_request: Request, error: Exception) -> JSONResponse:

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from credentials.catalogue import Catalogue, UnknownType
 from credentials.catalogue.models import LeadTime, LeadUnit, RenewalWindow
 from credentials.registry import CertState, Registry, UnknownHolder
-from notifications import Bilingual, Contact, LicenceChange, Stage, Wording
+from notifications import Bilingual, Contact, Devices, LicenceChange, Stage, Wording
 
 RENEWED_AT = Bilingual("“一网通办”", "the city's one-stop portal")
 
@@ -69,18 +69,21 @@ class PackRules:
 
 
 class HolderContacts:
-    """`notifications.ports.Contacts` over the registry. Devices with push are registered in a later version."""
+    """`notifications.ports.Contacts` over the registry and the devices that wallets registered."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, devices: Devices) -> None:
         self._registry = registry
+        self._devices = devices
 
     async def find(self, session: AsyncSession, holder_id: str) -> Contact | None:
-        """The number that a department gave, asked for at send time only."""
+        """The number that a department gave, and the devices with push, asked for at send time only."""
         try:
             holder = await self._registry.holder(session, holder_id)
         except UnknownHolder:
             return None
-        return Contact(phone=holder.mobile)
+        registered = await self._devices.of_holder(session, holder_id)
+        language = registered[0].language if registered else "zh"  # of the wallet that was seen last
+        return Contact(tuple(one.device for one in registered), holder.mobile, language)
 
 
 def _window(renewal: RenewalWindow | None) -> Bilingual:

@@ -23,7 +23,7 @@ from credentials.keys import (
 from credentials.registry import Intake, Registry
 from credentials.registry.ports import Clock
 from credentials.status import StatusService
-from notifications import DeliveryPolicy, Inbox, Outbox, ReminderService, Sink, TickReport, tick
+from notifications import DeliveryPolicy, Devices, Inbox, Outbox, ReminderService, Sink, TickReport, tick
 from presentation.accesslog import AccessLog
 from presentation.checks import Checks, Journals, LiveTrust
 from presentation.scenes import Scenes
@@ -81,6 +81,7 @@ class Platform:
     openid_provider: OpenIdProvider | None
     demo_provider: DemoProvider | None
     inbox: Inbox
+    devices: Devices
     outbox: Outbox
     reminders: ReminderService
     idempotency: IdempotentRequests
@@ -117,11 +118,12 @@ class Platform:
         keys = KeyService(key_store, clock)
         key_ring = LiveKeyRing(keys)
         inbox = Inbox(clock, secrets.protector, database)
+        devices = Devices(clock, secrets.protector)
         sink = settings.data_dir / "sink.ndjson"
         outbox = Outbox(
             clock,
             secrets.protector,
-            HolderContacts(registry),
+            HolderContacts(registry, devices),
             [inbox, Sink("push", sink, clock), Sink("sms", sink, clock)],
             DeliveryPolicy(sms_after_s=settings.push_wait_s),
         )
@@ -208,6 +210,7 @@ class Platform:
             if settings.oidc_issuer or settings.deployment != "embedded"
             else DemoProvider(registry, issuance),
             inbox=inbox,
+            devices=devices,
             outbox=outbox,
             reminders=ReminderService(clock, StoredChanges(registry), PackRules(catalogue), outbox, RENEWED_AT),
             idempotency=IdempotentRequests(database, secrets.protector, clock),

@@ -34,6 +34,14 @@ class InboxPage:
     next_cursor: str | None
 
 
+@dataclass(frozen=True)
+class InboxGlance:
+    """The number of unread messages, and the id of the newest message."""
+
+    unread: int
+    newest_id: str | None
+
+
 class Inbox:
     """Writes, lists and marks a holder's messages."""
 
@@ -54,13 +62,20 @@ class Inbox:
         return Receipt(delivered=True)
 
     async def list(
-        self, session: AsyncSession, holder_id: str, cursor: str | None = None, limit: int = 20
+        self,
+        session: AsyncSession,
+        holder_id: str,
+        cursor: str | None = None,
+        limit: int = 20,
+        *,
+        unread: bool = False,
     ) -> InboxPage:
         """A page of the holder's messages, newest first.
 
         Args:
             cursor: `next_cursor` of the page before; None for the first.
             limit: at least 1; more than `MAX_PAGE` are never given.
+            unread: only messages that were not read yet.
 
         Raises:
             NotificationsError: `cursor_unknown` for anything that is not this holder's cursor.
@@ -69,7 +84,7 @@ class Inbox:
         before = None if cursor is None else await repository.position(holder_id, cursor)
         if cursor is not None and before is None:
             raise NotificationsError("cursor_unknown", "not a cursor of this inbox")
-        rows = await repository.page(holder_id, before, limit + 1)
+        rows = await repository.page(holder_id, before, limit + 1, unread=unread)
         messages = tuple(
             InboxMessage(row.id, row.kind, *self._read(row.id, row.body), row.received_at, row.read_at)
             for row in rows[:limit]
@@ -84,6 +99,23 @@ class Inbox:
         """
         if not await InboxRepository(session).mark_read(holder_id, message_id, self._clock.now()):
             raise NotificationsError("message_not_found", "no such message for this holder")
+
+    async def mark_all_read(self, session: AsyncSession, holder_id: str) -> int:
+        """Note that the holder has read everything; gives how many messages were unread."""
+        return await InboxRepository(session).mark_all_read(holder_id, self._clock.now())
+
+    async def delete(self, session: AsyncSession, holder_id: str, message_id: str) -> None:
+        """Take a message away for good; sending it again does not bring it back.
+
+        Raises:
+            NotificationsError: `message_not_found` for an unknown, deleted or another holder's message.
+        """
+        if not await InboxRepository(session).delete(holder_id, message_id, self._clock.now()):
+            raise NotificationsError("message_not_found", "no such message for this holder")
+
+    async def glance(self, session: AsyncSession, holder_id: str) -> InboxGlance:
+        """What an open wallet watches: how many messages are unread, and which is the newest."""
+        return InboxGlance(*await InboxRepository(session).glance(holder_id))
 
     def _read(self, message_id: str, body: bytes) -> tuple[str, str]:
         title, text = json.loads(self._cipher.open(body, _context(message_id)))

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from notifications.errors import ChannelRefused, ChannelUnavailable, NoAddress
-from notifications.models import Contact, OutgoingMessage, Receipt
+from notifications.models import Contact, DeviceKind, OutgoingMessage, Receipt
 
 # One request; below DeliveryPolicy.send_timeout_s, so that the thread has ended when the attempt is given up.
 TIMEOUT_S = 20
@@ -27,7 +27,7 @@ class PushFcm:
     Args:
         service_account: the parsed key file of a Google service account.
 
-    Contacts' `push_tokens` are Firebase installation ids (FIDs), which firebase-admin 7 addresses instead of
+    Addresses of the kind `fcm` are Firebase installation ids (FIDs), which firebase-admin 7 takes instead of
     registration tokens.
     """
 
@@ -62,7 +62,7 @@ class PushFcm:
             ChannelRefused: `push_unregistered`, when no device of the holder is known to FCM any more.
             ChannelUnavailable: `push_unavailable` in every other case, with FCM's Retry-After if it gave one.
         """
-        devices = [token for token in contact.push_tokens if token][:MAX_DEVICES]
+        devices = [one.address for one in contact.devices if one.kind is DeviceKind.FCM and one.address][:MAX_DEVICES]
         if not devices:
             raise NoAddress("no_push_token", "the holder has no device with push")
         return await asyncio.to_thread(self._send, message, devices)

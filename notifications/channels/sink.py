@@ -36,7 +36,7 @@ class Sink:
             NoAddress: `no_push_token` or `no_phone`.
             ChannelUnavailable: `sink_unwritable`, when the line could not be written whole.
         """
-        if self.name == "push" and not contact.push_tokens:
+        if self.name == "push" and not contact.devices:
             raise NoAddress("no_push_token", "the holder has no device with push")
         if self.name == "sms" and contact.phone is None:
             raise NoAddress("no_phone", "the holder has no phone number")

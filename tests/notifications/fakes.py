@@ -11,6 +11,8 @@ from notifications import (
     Bilingual,
     Contact,
     DeliveryPolicy,
+    Device,
+    DeviceKind,
     Inbox,
     LicenceChange,
     Outbox,
@@ -28,6 +30,13 @@ from wallet_api.database import Database
 from wallet_api.protection import DataProtector
 
 TODAY = date(2026, 11, 23)  # the Shanghai day at which FakeClock starts, at 09:00
+
+
+def phone(address: str) -> Device:
+    """A phone."""
+    return Device(DeviceKind.FCM, address)
+
+
 SOON = TODAY + timedelta(days=30)
 STAGES = (Stage("P90D", 90), Stage("P30D", 30), Stage("P7D", 7))
 
@@ -82,7 +91,7 @@ class FakeContacts:
         self.known: dict[str, Contact | None] = {}
 
     async def find(self, session: AsyncSession, holder_id: str) -> Contact | None:
-        return self.known.get(holder_id, Contact(push_tokens=("device-1",), phone="13800138000"))
+        return self.known.get(holder_id, Contact(devices=(phone("device-1"),), phone="13800138000"))
 
 
 class FakeChannel:

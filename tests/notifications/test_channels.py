@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from notifications import ChannelUnavailable, Contact, NoAddress, NotificationsError, OutgoingMessage, Sink
+from notifications import ChannelUnavailable, Contact, InboxGlance, NoAddress, NotificationsError, OutgoingMessage, Sink
 from tests.fakes import FakeClock
-from tests.notifications.fakes import City, food
+from tests.notifications.fakes import City, food, phone
 
-REACHABLE = Contact(push_tokens=("secret-token",), phone="13800138000")
+REACHABLE = Contact(devices=(phone("secret-token"),), phone="13800138000")
 
 
 def message(key: str = "key-1", holder_id: str = "holder-1") -> OutgoingMessage:
@@ -64,6 +64,35 @@ async def test_another_holders_message_is_not_found(city: City) -> None:
         assert (await city.inbox.list(session, "holder-1")).messages[0].read_at is None
 
 
+async def test_a_deleted_message_is_gone_and_stays_away(city: City) -> None:
+    await city.inbox.send(message(), REACHABLE)
+    async with city.database.transaction() as session:
+        with pytest.raises(NotificationsError) as refused:
+            await city.inbox.delete(session, "holder-2", "key-1")
+        assert refused.value.code == "message_not_found"
+        await city.inbox.delete(session, "holder-1", "key-1")
+        with pytest.raises(NotificationsError):
+            await city.inbox.delete(session, "holder-1", "key-1")
+    await city.inbox.send(message(), REACHABLE)  # by a worker that never learnt that its first sending worked
+    async with city.database.snapshot() as session:
+        assert (await city.inbox.list(session, "holder-1")).messages == ()
+        assert (await city.inbox.glance(session, "holder-1")) == InboxGlance(0, None)
+
+
+async def test_unread_messages_are_counted_and_listed_alone(city: City) -> None:
+    for number in range(3):
+        await city.inbox.send(message(f"key-{number}"), REACHABLE)
+        city.clock.forward(seconds=1)
+    async with city.database.transaction() as session:
+        await city.inbox.mark_read(session, "holder-1", "key-1")
+        page = await city.inbox.list(session, "holder-1", unread=True)
+        assert [one.id for one in page.messages] == ["key-2", "key-0"]
+        assert (await city.inbox.glance(session, "holder-1")) == InboxGlance(2, "key-2")
+        assert await city.inbox.mark_all_read(session, "holder-1") == 2
+        assert await city.inbox.mark_all_read(session, "holder-1") == 0
+        assert (await city.inbox.glance(session, "holder-1")).unread == 0
+
+
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(limit=st.integers())
 def test_any_limit_gives_a_page(city: City, runner: asyncio.Runner, limit: int) -> None:
@@ -106,7 +135,7 @@ async def test_the_sink_refuses_whom_the_real_channel_could_not_reach(tmp_path: 
         await Sink("push", path, clock).send(message(), Contact(phone="13800138000"))
     assert refused.value.code == "no_push_token"
     with pytest.raises(NoAddress) as refused:
-        await Sink("sms", path, clock).send(message(), Contact(push_tokens=("token",)))
+        await Sink("sms", path, clock).send(message(), Contact(devices=(phone("token"),)))
     assert refused.value.code == "no_phone"
     assert not path.exists()
 

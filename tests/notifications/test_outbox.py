@@ -22,7 +22,7 @@ from notifications import (
     TickReport,
 )
 from notifications.outbox.tables import OutboxEntryRow
-from tests.notifications.fakes import TODAY, City, food
+from tests.notifications.fakes import TODAY, City, food, phone
 
 
 def digest(*subjects: str, holder_id: str = "holder-1", days: int = 0) -> Digest:
@@ -316,7 +316,7 @@ async def test_a_channel_that_is_not_configured_is_passed_over(city: City) -> No
 
 
 async def test_the_reader_of_english_gets_english(city: City) -> None:
-    city.contacts.known["holder-1"] = Contact(push_tokens=("device",), language="en")
+    city.contacts.known["holder-1"] = Contact(devices=(phone("device"),), language="en")
     await post(city, digest("a", "b"))
     await city.outbox.deliver(city.database)
     assert city.push.sent[0].title == "Title"

@@ -234,6 +234,12 @@ class Wallet:
             "DPoP": self.dpop(method, f"{self.running.url}{path}"),
         }
 
+    async def call(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """Any request with the wallet's token; the proof speaks of the path without its query."""
+        url = f"{self.running.platform.settings.url_path}{path}"
+        headers = self.authorization(path.partition("?")[0], method)
+        return await self.running.http.request(method, url, headers=headers, **more)
+
     async def credential(self) -> str:
         """A credential, issued."""
         answer = await self.ask_credential()

@@ -1,0 +1,1 @@
+"""One specification a file; pure."""

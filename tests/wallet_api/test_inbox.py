@@ -1,0 +1,139 @@
+"""The inbox and the devices of a signed-in holder, over HTTP."""
+
+import asyncio
+import json
+
+import pytest
+
+from notifications import Contact, OutgoingMessage
+from tests.credentials.rows import driving_row
+from tests.wallet_api.running import Running, Wallet
+from tests.wallet_api.signing_in import SigningWallet
+from wallet_api.routes import inbox as routes
+
+WEB_PUSH = {"endpoint": "https://push.example/abc", "keys": {"auth": "A" * 22, "p256dh": "B" + "A" * 86}}
+
+
+async def signed_in(running: Running, *, dpop: bool = True) -> SigningWallet:
+    await running.take(driving_row(1))
+    wallet = SigningWallet(running)
+    answer = await wallet.exchange(await wallet.code(), dpop=dpop)
+    wallet.take(answer)
+    return wallet
+
+
+async def receive(running: Running, wallet: Wallet, *keys: int) -> None:
+    async with running.platform.database.snapshot() as session:
+        holder_id = (await running.platform.registry.licence(session, await running.licence_id())).holder_ids[0]
+    for key in keys:
+        message = OutgoingMessage(f"{key:032x}", holder_id, "test", "标题", f"正文 {key}")
+        await running.platform.inbox.send(message, Contact())
+        running.clock.forward(seconds=1)
+
+
+async def test_a_holder_reads_and_deletes_messages(running: Running) -> None:
+    wallet = await signed_in(running)
+    assert (await wallet.call("GET", "/api/v1/me/inbox")).json() == {"messages": [], "unread": 0, "next_cursor": None}
+    await receive(running, wallet, 1, 2, 3)
+    first = (await wallet.call("GET", "/api/v1/me/inbox?limit=2")).json()
+    assert [one["text"] for one in first["messages"]] == ["正文 3", "正文 2"]
+    assert first["unread"] == 3
+    rest = (await wallet.call("GET", f"/api/v1/me/inbox?limit=2&cursor={first['next_cursor']}")).json()
+    assert [one["text"] for one in rest["messages"]] == ["正文 1"]
+    assert (await wallet.call("POST", f"/api/v1/me/inbox/{2:032x}/read")).status_code == 204
+    assert (await wallet.call("DELETE", f"/api/v1/me/inbox/{3:032x}")).status_code == 204
+    unread = (await wallet.call("GET", "/api/v1/me/inbox?unread=true")).json()
+    assert [one["text"] for one in unread["messages"]] == ["正文 1"]
+    assert (await wallet.call("POST", "/api/v1/me/inbox/read-all")).json() == {"read": 1}
+
+
+async def test_another_holder_s_message_is_not_found(running: Running) -> None:
+    owner = await signed_in(running)
+    await receive(running, owner, 1)
+    other = await running.wallet(2)
+    for wallet, status in ((other, 403), (Wallet(running, "made-up"), 401)):
+        answer = await wallet.call("DELETE", f"/api/v1/me/inbox/{1:032x}")
+        assert answer.status_code == status
+    gone = await owner.call("DELETE", f"/api/v1/me/inbox/{2:032x}")
+    assert (gone.status_code, gone.json()["code"]) == (404, "message_not_found")
+
+
+async def test_a_code_for_one_licence_does_not_open_its_holder_s_inbox(running: Running) -> None:
+    wallet = await running.wallet()
+    for path in ("/api/v1/me/inbox", "/api/v1/me/inbox/events", "/api/v1/me/devices"):
+        answer = await wallet.call("GET", path)
+        assert (answer.status_code, answer.json()["code"]) == (403, "insufficient_scope")
+
+
+async def test_a_bearer_token_does_not_open_the_inbox(running: Running) -> None:
+    bearer = await signed_in(running, dpop=False)
+    headers = {"Authorization": f"Bearer {bearer.token}"}
+    answer = await running.get("/api/v1/me/inbox", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_token")
+
+
+async def test_a_query_out_of_form_is_refused(running: Running) -> None:
+    wallet = await signed_in(running)
+    for query in ("cursor=" + "0" * 32, "cursor=zz", "cursor=%00", "limit=0", "limit=101", "limit=x", "unread=perhaps"):
+        assert (await wallet.call("GET", f"/api/v1/me/inbox?{query}")).status_code == 422, query
+
+
+async def test_an_open_wallet_hears_of_a_new_message(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "LOOK_EVERY_S", 0.01)
+    wallet = await signed_in(running)
+    async with running.platform.database.snapshot() as session:
+        holder_id = (await running.platform.registry.licence(session, await running.licence_id())).holder_ids[0]
+    events = routes.inbox_events(running.platform, holder_id)
+    assert json.loads(str((await anext(events)).data)) == {"unread": 0, "newest_id": None}
+    waiting = asyncio.ensure_future(anext(events))
+    await receive(running, wallet, 7)
+    assert json.loads(str((await waiting).data)) == {"unread": 1, "newest_id": f"{7:032x}"}
+    await events.aclose()
+
+
+async def test_events_are_served_as_an_event_stream(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(routes, "STREAM_LIFE_S", 0.05)
+    answer = await (await signed_in(running)).call("GET", "/api/v1/me/inbox/events")
+    assert answer.headers["Content-Type"].startswith("text/event-stream")
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert 'data: {"unread": 0, "newest_id": null}' in answer.text
+
+
+async def test_devices_are_registered_listed_and_removed(running: Running) -> None:
+    wallet = await signed_in(running)
+    phone = (await wallet.call("POST", "/api/v1/me/devices", json={"fcm": "x" * 22})).json()["id"]
+    browser = await wallet.call("POST", "/api/v1/me/devices", json={"web_push": WEB_PUSH, "language": "en"})
+    assert browser.status_code == 201
+    listed = await wallet.call("GET", "/api/v1/me/devices")
+    assert {(one["kind"], one["language"]) for one in listed.json()["devices"]} == {("fcm", "zh"), ("web-push", "en")}
+    assert "push.example" not in listed.text
+    assert (await wallet.call("DELETE", f"/api/v1/me/devices/{phone}")).status_code == 204
+    again = await wallet.call("DELETE", f"/api/v1/me/devices/{phone}")
+    assert (again.status_code, again.json()["code"]) == (404, "device_not_found")
+
+
+async def test_a_device_out_of_form_is_refused(running: Running) -> None:
+    wallet = await signed_in(running)
+    for body in (
+        {},
+        {"fcm": "x" * 22, "web_push": WEB_PUSH},
+        {"fcm": "short"},
+        {"fcm": 5},
+        {"web_push": {}},
+        {"web_push": {**WEB_PUSH, "endpoint": "file:///etc/passwd"}},
+        {"web_push": {**WEB_PUSH, "keys": None}},
+        {"fcm": "x" * 22, "language": "fr"},
+        {"fcm": "x" * 22, "more": 1},
+        [],
+        None,
+    ):
+        answer = await wallet.call("POST", "/api/v1/me/devices", json=body)
+        assert (answer.status_code, answer.json()["code"] in ("request_invalid", "device_malformed")) == (422, True), (
+            body
+        )
+
+
+async def test_a_receipt_for_an_unknown_message_is_not_found(running: Running) -> None:
+    answer = await (await signed_in(running)).call("POST", f"/api/v1/me/receipts/{1:032x}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "message_not_found")
