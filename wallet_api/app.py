@@ -64,7 +64,7 @@ def create_app(settings: Settings, *, platform: Platform | None = None) -> FastA
         yield
         if timers is not None:
             timers.shutdown(wait=False)
-        await platform.database.close()
+        await platform.close()
 
     at = settings.url_path
     app = FastAPIOffline(

@@ -229,6 +229,12 @@ class Platform:
         await self.publish_trust()
         await self.publish_status()
 
+    async def close(self) -> None:
+        """Give back every connection."""
+        if self.openid_provider is not None:
+            await self.openid_provider.close()
+        await self.database.close()
+
     async def renew_keys(self) -> None:
         """Make keys that are missing, announce successors of those that grow old, put announced ones to work."""
         async with self.database.transaction() as session:

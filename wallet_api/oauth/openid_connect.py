@@ -19,7 +19,7 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from authlib.oidc.core import CodeIDToken
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import ECKey, KeySet
 
 from credentials.keys.formats.jwk import KeyMalformed
 from credentials.keys.formats.jws import b64u_encode
@@ -45,7 +45,7 @@ class Registration:
     """How we are registered at the provider.
 
     Attributes:
-        client_secret, client_key_pem: one of them: `client_secret_basic`, or `private_key_jwt` with ES256.
+        client_secret, client_key: one of them: `client_secret_basic`, or `private_key_jwt` with ES256.
         claim: the claim that holds the person's identity number.
     """
 
@@ -55,7 +55,7 @@ class Registration:
     scope: str
     claim: str
     client_secret: str | None = None
-    client_key_pem: bytes | None = None
+    client_key: ECKey | None = None
 
 
 def openid_provider(settings: Settings, clock: Clock, key: bytes) -> "OpenIdProvider | None":
@@ -67,9 +67,9 @@ def openid_provider(settings: Settings, clock: Clock, key: bytes) -> "OpenIdProv
     if not settings.oidc_issuer:
         return None
     try:
-        key_pem = settings.oidc_client_key.read_bytes() if settings.oidc_client_key else None
-    except OSError as error:
-        raise KeyMalformed(f"OIDC_CLIENT_KEY: {settings.oidc_client_key} cannot be read") from error
+        client_key = ECKey.import_key(settings.oidc_client_key.read_bytes()) if settings.oidc_client_key else None
+    except (OSError, ValueError, JoseError) as error:
+        raise KeyMalformed(f"OIDC_CLIENT_KEY: {settings.oidc_client_key} is no PEM file of a P-256 key") from error
     secret = settings.oidc_client_secret
     registration = Registration(
         issuer=settings.oidc_issuer,
@@ -78,7 +78,7 @@ def openid_provider(settings: Settings, clock: Clock, key: bytes) -> "OpenIdProv
         scope=settings.oidc_scope,
         claim=settings.oidc_id_number_claim,
         client_secret=secret.get_secret_value() if secret else None,
-        client_key_pem=key_pem,
+        client_key=client_key,
     )
     return OpenIdProvider(registration, httpx.AsyncClient(), clock, key)
 
@@ -107,6 +107,10 @@ class OpenIdProvider:
         self._clock = clock
         self._key = hmac.digest(key, b"openid_connect", hashlib.sha256)
         self._known = _Known()
+
+    async def close(self) -> None:
+        """Give back the connections to the provider."""
+        await self._http.aclose()
 
     async def authorization_url(self, state: str) -> str:
         """Where to send the browser.
@@ -164,7 +168,7 @@ class OpenIdProvider:
             "code_verifier": self._derived("code_verifier", state),
             "client_id": registration.client_id,
         }
-        if registration.client_key_pem is not None:
+        if registration.client_key is not None:
             form |= {"client_assertion_type": CLIENT_ASSERTION_TYPE, "client_assertion": self._assertion(endpoint)}
             return await self._fetched("POST", endpoint, data=form)
         secret = httpx.BasicAuth(*map(quote_plus, (registration.client_id, registration.client_secret or "")))
@@ -173,7 +177,7 @@ class OpenIdProvider:
     def _assertion(self, endpoint: str) -> str:
         now_s = int(self._clock.now().timestamp())
         assertion: str = private_key_jwt_sign(
-            self._registration.client_key_pem,
+            self._registration.client_key,
             self._registration.client_id,
             endpoint,
             alg="ES256",
