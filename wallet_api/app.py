@@ -58,12 +58,10 @@ def create_app(settings: Settings, *, platform: Platform | None = None) -> FastA
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await platform.start()
-        timers = scheduler(platform) if settings.embedded_worker else None
-        if timers is not None:
-            timers.start()
+        timers = scheduler(platform, works=settings.embedded_worker)
+        timers.start()
         yield
-        if timers is not None:
-            timers.shutdown(wait=False)
+        timers.shutdown(wait=False)
         await platform.close()
 
     at = settings.url_path

@@ -20,7 +20,7 @@ from credentials.errors import CredentialsError
 from credentials.issuance import CredentialRequestRefused, NotIssuable, OfferUnknown, ReleaseDecided, ReleaseUnknown
 from credentials.keys.errors import TokenUnavailable
 from credentials.registry import IntakeConflict, RowError, UnknownBatch, UnknownHolder, UnknownLicence
-from credentials.status.errors import UnknownStatusList
+from credentials.status.errors import StatusListRetired, UnknownStatusList
 from notifications import NotificationsError
 from presentation.checks import (
     AlreadyUsed,
@@ -47,6 +47,7 @@ _STATUS: dict[type[Exception], int] = {
     UnknownBatch: 404,
     UnknownType: 404,
     UnknownStatusList: 404,
+    StatusListRetired: 410,
     OfferUnknown: 404,
     ReleaseUnknown: 404,
     ReleaseDecided: 409,

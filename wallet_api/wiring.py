@@ -238,7 +238,17 @@ class Platform:
     async def renew_keys(self) -> None:
         """Make keys that are missing, announce successors of those that grow old, put announced ones to work."""
         async with self.database.transaction() as session:
-            await self.keys.ensure(session, self._wanted_keys())
+            await self.keys.ensure(session, self.wanted_keys())
+
+    async def take_over_keys(self) -> None:
+        """Sign with the keys that are active now: what another process rotated is taken over."""
+        async with self.database.snapshot() as session:
+            await self.key_ring.reload(session)
+
+    async def retire_status(self) -> None:
+        """Take away the status lists that nothing points to any more."""
+        async with self.database.transaction() as session:
+            await self.status.retire(session, self.issuance)
 
     async def seed_scenes(self) -> None:
         """Take over the scenes of the type packs, where no operator has put others."""
@@ -263,7 +273,8 @@ class Platform:
         """Plan reminders for what changed, queue what is due, deliver what waits."""
         return await tick(self.database, self.reminders, self.outbox)
 
-    def _wanted_keys(self) -> Sequence[KeyRequest]:
+    def wanted_keys(self) -> Sequence[KeyRequest]:
+        """The keys that the platform must have: its own, and one for each authority that issues some type."""
         issued: dict[Authority, list[str]] = {}
         for licence_type in self.catalogue.types():
             for authority in licence_type.issuing_authorities:

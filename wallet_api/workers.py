@@ -14,19 +14,24 @@ STATUS_EVERY_S = 2  # a revocation is visible within five seconds
 TRUST_EVERY_S = 60
 PRUNE_EVERY_S = 600
 RENEW_KEYS_EVERY_S = 86_400
+RETIRE_STATUS_EVERY_S = 86_400
 
 _log = structlog.get_logger()
 
 
-def scheduler(platform: Platform) -> AsyncIOScheduler:
-    """The platform's timers, not started yet."""
+_Job = tuple[str, Callable[[], Awaitable[object]], int]
+
+
+def scheduler(platform: Platform, *, works: bool = True) -> AsyncIOScheduler:
+    """The platform's timers, not started yet.
+
+    Args:
+        works: false for a process that only serves: it takes over rotated keys, and leaves all else to the workers.
+    """
     timers = AsyncIOScheduler(timezone="UTC")
-    jobs: list[tuple[str, Callable[[], Awaitable[object]], int]] = [
-        ("publish_status", platform.publish_status, STATUS_EVERY_S),
-        ("publish_trust", platform.publish_trust, TRUST_EVERY_S),
-        ("remind", platform.remind, platform.settings.remind_every_s),
-        ("renew_keys", platform.renew_keys, RENEW_KEYS_EVERY_S),
-        ("prune", lambda: prune(platform), PRUNE_EVERY_S),
+    jobs: list[_Job] = [
+        ("take_over_keys", platform.take_over_keys, 0 if works else TRUST_EVERY_S),  # publish_trust does it too
+        *(_work(platform) if works else []),
     ]
     for name, tick, every_s in jobs:
         if not every_s:
@@ -34,6 +39,17 @@ def scheduler(platform: Platform) -> AsyncIOScheduler:
         trigger = IntervalTrigger(seconds=every_s, timezone="UTC")
         timers.add_job(_logged(name, tick), trigger, id=name, coalesce=True, max_instances=1)
     return timers
+
+
+def _work(platform: Platform) -> list[_Job]:
+    return [
+        ("publish_status", platform.publish_status, STATUS_EVERY_S),
+        ("publish_trust", platform.publish_trust, TRUST_EVERY_S),
+        ("remind", platform.remind, platform.settings.remind_every_s),
+        ("renew_keys", platform.renew_keys, RENEW_KEYS_EVERY_S),
+        ("retire_status", platform.retire_status, RETIRE_STATUS_EVERY_S),
+        ("prune", lambda: prune(platform), PRUNE_EVERY_S),
+    ]
 
 
 async def prune(platform: Platform) -> None:

@@ -134,6 +134,12 @@ async def unexpired_status_places(
     return places
 
 
+async def any_at_status_list(session: AsyncSession, status_uri: str, since: datetime) -> bool:
+    """Whether anything that points to a status list ended after `since`, or has not ended."""
+    statement = select(ISSUANCE.c.id).where(ISSUANCE.c.status_uri == status_uri, ISSUANCE.c.expires_at > since)
+    return (await session.execute(statement.limit(1))).first() is not None
+
+
 async def licences_of_key(
     session: AsyncSession, holder_id: str, thumbprint: str, token_format: str, now: datetime
 ) -> list[str]:

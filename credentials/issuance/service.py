@@ -266,6 +266,10 @@ class Issuance:
         """What was issued with its status at these places, expired or not."""
         return await repository.at_status_places(session, references)
 
+    async def refers_to(self, session: AsyncSession, status_uri: str, since: datetime) -> bool:
+        """Whether anything issued that points to a status list was still good at `since` (`status.References`)."""
+        return await repository.any_at_status_list(session, status_uri, since)
+
     async def held(self, session: AsyncSession, holder_id: str, licence_id: str | None = None) -> Sequence[HeldLicence]:
         """A holder's licences in whatever state, each in its newest version, the newest first.
 

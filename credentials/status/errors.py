@@ -21,6 +21,12 @@ class UnknownStatusList(StatusError):
     code = "status_list_unknown"
 
 
+class StatusListRetired(StatusError):
+    """The list is over: every credential that pointed to it had ended before it was taken away."""
+
+    code = "status_list_retired"
+
+
 class UnknownStatusIndex(StatusError):
     """An index lies outside its list."""
 

@@ -3,12 +3,21 @@
 from datetime import datetime
 from typing import Protocol
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 
 class Clock(Protocol):
     """Tells the time."""
 
     def now(self) -> datetime:
         """The present instant, aware, in UTC."""
+
+
+class References(Protocol):
+    """Knows which tokens point to a list."""
+
+    async def refers_to(self, session: AsyncSession, status_uri: str, since: datetime) -> bool:
+        """Whether any token that points to the list was still good at `since`, or later."""
 
 
 class FieldCipher(Protocol):

@@ -1,6 +1,7 @@
 """All SQL about status lists."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import RowMapping, and_, delete, false, func, or_, select, update
@@ -122,6 +123,30 @@ class StatusRepository:
         """Say that a list's entries changed."""
         await self._execute(update(_lists).where(_lists.c.list_id == list_id).values(version=_lists.c.version + 1))
 
+    async def full(self) -> list[StatusList]:
+        """The lists of which everything is given out, and that are not retired."""
+        room = select(_ranges.c.list_id).where(_ranges.c.decoys.is_(False), _ranges.c.first_free < _ranges.c.range_end)
+        rows = await self._execute(
+            select(_lists)
+            .where(_lists.c.retired_at.is_(None), _lists.c.list_id.not_in(room))
+            .order_by(_lists.c.list_id)
+        )
+        return [_status_list(row) for row in rows]
+
+    async def retire(self, list_id: int, now: datetime) -> bool:
+        """Mark a list as retired, drop its tokens, entries and ranges; whether this call did. Its URI stays taken."""
+        statement = update(_lists).where(_lists.c.list_id == list_id, _lists.c.retired_at.is_(None))
+        retired = await self._execute(statement.values(retired_at=now).returning(_lists.c.list_id))
+        if retired:
+            for table in (_tokens, _entries, _ranges):
+                await self._execute(delete(table).where(table.c.list_id == list_id))
+        return bool(retired)
+
+    async def is_retired(self, list_id: int) -> bool:
+        """Whether there was a list of this number that is retired."""
+        statement = select(_lists.c.list_id).where(_lists.c.list_id == list_id, _lists.c.retired_at.is_not(None))
+        return bool(await self._execute(statement))
+
     async def due(self, exp_before: int) -> list[DueList]:
         """The lists without a token, with one of another version, or with one that ends before `exp_before`."""
         same = and_(_tokens.c.list_id == _lists.c.list_id, _tokens.c.format == StatusListFormat.JWT.value)
@@ -129,11 +154,12 @@ class StatusRepository:
             select(_lists, _tokens.c.version.label("seen_version"), _tokens.c.iat.label("seen_iat"))
             .select_from(_lists.outerjoin(_tokens, same))
             .where(
+                _lists.c.retired_at.is_(None),
                 or_(
                     _tokens.c.version.is_(None),
                     _tokens.c.version != _lists.c.version,
                     _tokens.c.exp < exp_before,
-                )
+                ),
             )
             .order_by(_lists.c.list_id)
         )
@@ -158,7 +184,9 @@ class StatusRepository:
     async def token(self, list_id: int, format: StatusListFormat) -> StatusTokenRow | None:
         """The present token of a list."""
         rows = await self._execute(
-            select(_tokens).where(_tokens.c.list_id == list_id, _tokens.c.format == format.value)
+            select(_tokens)
+            .join_from(_tokens, _lists, _tokens.c.list_id == _lists.c.list_id)
+            .where(_tokens.c.list_id == list_id, _tokens.c.format == format.value, _lists.c.retired_at.is_(None))
         )
         return StatusTokenRow(**rows[0]) if rows else None
 
@@ -166,7 +194,9 @@ class StatusRepository:
         """The URIs of all lists that have a token."""
         published = select(_tokens.c.list_id).where(_tokens.c.format == StatusListFormat.JWT.value)
         rows = await self._execute(
-            select(_lists.c.uri).where(_lists.c.list_id.in_(published)).order_by(_lists.c.list_id)
+            select(_lists.c.uri)
+            .where(_lists.c.list_id.in_(published), _lists.c.retired_at.is_(None))
+            .order_by(_lists.c.list_id)
         )
         return [row["uri"] for row in rows]
 

@@ -11,7 +11,13 @@ from datetime import timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from credentials.keys import Signer
-from credentials.status.errors import InvalidAllocation, StatusIsFinal, UnknownStatusIndex, UnknownStatusList
+from credentials.status.errors import (
+    InvalidAllocation,
+    StatusIsFinal,
+    StatusListRetired,
+    UnknownStatusIndex,
+    UnknownStatusList,
+)
 from credentials.status.formats.token_status_list import StatusListContent, compress, pack, sign
 from credentials.status.models import (
     Allocation,
@@ -23,7 +29,7 @@ from credentials.status.models import (
     StatusValue,
 )
 from credentials.status.permutation import KeyedPermutation
-from credentials.status.ports import Clock, FieldCipher
+from credentials.status.ports import Clock, FieldCipher, References
 from credentials.status.repository import StatusRepository
 from credentials.status.tables import StatusListRow, StatusRangeRow, StatusTokenRow
 
@@ -40,6 +46,7 @@ LIFETIME = timedelta(hours=24)
 RESIGN_BELOW = timedelta(hours=18)  # a device that leaves the network keeps at least 18 hours of status
 TTL_S = 300  # a revocation is known to online readers five minutes later
 CHUNK = 5_000  # three parameters each; SQLite and PostgreSQL take 32,766 a statement
+RETIRED_AFTER = timedelta(days=1)  # a reader whose clock is slow still finds the list
 MAX_LIST_ID = 2**31 - 1  # the column's type
 
 
@@ -138,16 +145,42 @@ class StatusService:
         due_lists = await lists.due(exp_before)
         return tuple([due.status_list.list_id for due in due_lists if await self._publish_list(lists, due, signer)])
 
+    async def retire(self, session: AsyncSession, references: References) -> tuple[int, ...]:
+        """Take away the lists that are full and that nothing points to any more; run it daily.
+
+        A retired list is not published again, its number never used again.
+
+        Args:
+            references: knows the tokens that were issued.
+
+        Returns:
+            The numbers of the lists that this call retired.
+        """
+        lists, now = StatusRepository(session), self._clock.now()
+        return tuple(
+            [
+                full.list_id
+                for full in await lists.full()
+                if not await references.refers_to(session, full.uri, now - RETIRED_AFTER)
+                and await lists.retire(full.list_id, now)
+            ]
+        )
+
     async def token(
         self, session: AsyncSession, list_id: int, format: StatusListFormat = StatusListFormat.JWT
     ) -> PublishedStatusToken:
         """The token to serve for a list.
 
         Raises:
+            StatusListRetired: the list is over.
             UnknownStatusList: there is no such list, or it was not published yet.
         """
-        row = await StatusRepository(session).token(list_id, format) if 0 < list_id <= MAX_LIST_ID else None
+        lists = StatusRepository(session)
+        in_range = 0 < list_id <= MAX_LIST_ID
+        row = await lists.token(list_id, format) if in_range else None
         if row is None:
+            if in_range and await lists.is_retired(list_id):
+                raise StatusListRetired("the list is over: nothing that points to it is valid any more")
             raise UnknownStatusList("no status list of this number is published")
         left_s = row.exp - int(self._clock.now().timestamp())
         return PublishedStatusToken(

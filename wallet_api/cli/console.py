@@ -39,10 +39,13 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 @asynccontextmanager
-async def opened(settings: Settings | None = None) -> AsyncIterator[Platform]:
+async def opened(settings: Settings | None = None, *, start: bool = True) -> AsyncIterator[Platform]:
     """A platform with an up-to-date schema and its keys loaded; in the embedded mode the schema is brought up to date.
 
     Production: a schema that is not current is refused, `liangzheng migrate` mends it.
+
+    Args:
+        start: false leaves the keys alone: what mends them must run when they cannot be loaded.
     """
     platform = Platform.of(settings or Settings())
     try:
@@ -50,7 +53,8 @@ async def opened(settings: Settings | None = None) -> AsyncIterator[Platform]:
             await migrations.upgrade(platform.database)
         elif not await migrations.is_current(platform.database):
             fail("the database's schema is not current; run: liangzheng migrate")
-        await platform.start()
+        if start:
+            await platform.start()
         yield platform
     finally:
         await platform.database.close()

@@ -3,13 +3,21 @@
 import asyncio
 from collections import Counter
 from contextlib import AsyncExitStack
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from credentials.keys.formats.jws import b64u_decode
 from credentials.status import StatusListFormat, StatusReference, StatusService, StatusValue
-from credentials.status.errors import InvalidAllocation, StatusIsFinal, UnknownStatusIndex, UnknownStatusList
+from credentials.status.errors import (
+    InvalidAllocation,
+    StatusIsFinal,
+    StatusListRetired,
+    UnknownStatusIndex,
+    UnknownStatusList,
+)
 from credentials.status.models import DueList
 from credentials.status.repository import StatusRepository
 from credentials.status.tables import StatusTokenRow
@@ -284,6 +292,46 @@ async def test_a_reference_to_nowhere_is_refused(database: Database, small: Stat
                 await small.set_status(session, (known, StatusReference(known.uri, idx)), INVALID)
         await small.publish(session, SIGNER)
     assert await shown(database, small) == {}
+
+
+# Retiring
+
+
+class LastUse:
+    """Says that every list is pointed to until some instant."""
+
+    def __init__(self, until: datetime) -> None:
+        self._until = until
+
+    async def refers_to(self, session: AsyncSession, status_uri: str, since: datetime) -> bool:
+        return since < self._until
+
+
+async def test_a_list_retires_when_it_is_full_and_nothing_points_to_it(
+    database: Database, small: StatusService, clock: FakeClock
+) -> None:
+    full = await allocated(database, small, 99)
+    await changed(database, small, full[:1], INVALID)
+    await published(database, small)
+    uses = LastUse(clock.now() + timedelta(days=365))
+
+    async def retired() -> tuple[int, ...]:
+        async with database.transaction() as session:
+            return await small.retire(session, uses)
+
+    clock.forward(days=367)
+    assert await retired() == (), "one index was never given out"
+    await allocated(database, small, 1)
+    clock.forward(days=-1, hours=-1)
+    assert await retired() == (), "the last credential ended less than a day ago"
+    clock.forward(hours=1)
+    assert await asyncio.gather(retired(), retired()) in ([(1,), ()], [(), (1,)])
+    await published(database, small)
+    async with database.snapshot() as session:
+        with pytest.raises(StatusListRetired):
+            await small.token(session, 1)
+        assert f"{URL}/s/1" not in (await small.aggregation(session))["status_lists"]
+    assert (await allocated(database, small, 1))[0].uri == f"{URL}/s/2"
 
 
 # Publishing
