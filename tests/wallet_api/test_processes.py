@@ -5,9 +5,12 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -18,13 +21,17 @@ from alembic import command
 from sqlalchemy import func, select
 
 from credentials.catalogue import Catalogue
+from credentials.registry import IntakeSource
 from credentials.registry import repository as store
 from credentials.registry.intake import CHUNK_ROWS
 from wallet_api import migrations
 from wallet_api.app import create_app
+from wallet_api.clock import SystemClock
 from wallet_api.database import Database
+from wallet_api.reference.department import DepartmentClient
 from wallet_api.sample import City
 from wallet_api.settings import Settings
+from wallet_api.tour import DEMO_CLIENT
 from wallet_api.wiring import Platform
 
 ROWS = CHUNK_ROWS + 500
@@ -62,11 +69,7 @@ async def test_an_import_killed_in_the_middle_and_sent_again_loses_and_doubles_n
     first = _liangzheng(env, "import", str(pipe))
     sending = await asyncio.to_thread(pipe.open, "w")
     await asyncio.to_thread(sending.writelines, rows[: CHUNK_ROWS + 300])  # and the rest is kept back
-    deadline = time.monotonic() + 60
-    while (await _count(database))[0] == 0:
-        assert first.poll() is None, first.communicate()[0]
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
+    await _until(lambda: _is_filled(database), first)
     first.send_signal(signal.SIGKILL)
     first.communicate()
     with suppress(BrokenPipeError):
@@ -83,6 +86,69 @@ async def test_an_import_killed_in_the_middle_and_sent_again_loses_and_doubles_n
     assert unchanged == kept, "what was committed before the kill is known"
     assert await _count(database) == (ROWS, ROWS), "one licence and one event a row"
     await database.close()
+
+
+async def test_a_server_killed_in_the_middle_of_a_batch_and_sent_it_again_loses_and_doubles_nothing(
+    env: dict[str, str], database_url: str
+) -> None:
+    city = City(Catalogue.default(), seed=8, today=date(2026, 11, 23))
+    rows = [json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in city.rows(ROWS, wrong=3)]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    env |= {"PUBLIC_URL": url, "LISTEN_PORT": url.rpartition(":")[2], "EMBEDDED_WORKER": "false"}
+    server, killed = _liangzheng(env, "serve"), threading.Event()
+    database = Database(database_url)
+
+    def deliver() -> None:
+        key_file = Path(env["DATA_DIR"]) / "clients" / f"{DEMO_CLIENT}.pem"
+        with httpx.Client(timeout=60) as http:
+            headers = {
+                "Authorization": f"Bearer {DepartmentClient(http, url, DEMO_CLIENT, key_file, SystemClock())._token()}",
+                "Content-Type": "application/x-ndjson",
+            }
+            http.post(f"{url}/api/v1/licence-batches", content=half(), headers=headers)
+
+    def half() -> Iterator[bytes]:
+        yield from rows[: CHUNK_ROWS + 300]
+        killed.wait(60)  # the rest is kept back
+
+    await _until(lambda: _answers(url), server)
+    delivering = asyncio.create_task(asyncio.to_thread(deliver))
+    await _until(lambda: _is_filled(database), server)
+    server.send_signal(signal.SIGKILL)
+    server.communicate()
+    killed.set()
+    with pytest.raises(httpx.TransportError):
+        await delivering
+    kept, _ = await _count(database)
+    assert 0 < kept < ROWS, "it was killed in the middle"
+
+    settings = Settings(_env_file=None, data_dir=Path(env["DATA_DIR"]), database_url=database_url)
+    platform = Platform.of(settings, database=database)
+    report = await platform.intake.take_all(database, IntakeSource(DEMO_CLIENT, None), rows)
+    assert (report.accepted, report.unchanged, report.rejected) == (ROWS - kept, kept, 3)
+    assert await _count(database) == (ROWS, ROWS), "one licence and one event a row"
+    await database.close()
+
+
+async def _answers(url: str) -> bool:
+    async with httpx.AsyncClient() as http:
+        with suppress(httpx.TransportError):
+            return (await http.get(f"{url}/health/ready")).status_code == 200
+    return False
+
+
+async def _is_filled(database: Database) -> bool:
+    return (await _count(database))[0] > 0
+
+
+async def _until(happens: Callable[[], Awaitable[bool]], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60
+    while not await happens():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
 
 
 async def test_two_processes_start_at_once_on_an_empty_database_and_agree(env: dict[str, str]) -> None:
