@@ -1,4 +1,4 @@
-"""`python -m tests.bench [--only NAME]… [--seconds N] [--json PATH]`."""
+"""`python -m tests.bench [--only NAME]… [--seconds N] [--json PATH] [--few N] [--many N]`."""
 
 import argparse
 from collections.abc import Callable, Iterator
@@ -13,6 +13,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from tests.bench.benches import SUITE
 from tests.bench.measuring import measure
 from tests.bench.report import as_json, show
+from tests.bench.rows import SIZES
+from wallet_api.garbage import collect_rarely
 
 SECONDS = 40.0  # a dozen rounds of everything, and the whole run stays under 90 s
 TELL_EVERY_S = 10  # where no progress bar can be drawn
@@ -21,7 +23,9 @@ WIDTH = 160  # of the tables in a file
 
 def main() -> None:
     """Measure, print, keep."""
+    collect_rarely()  # as the platform's processes do
     arguments = _arguments()
+    SIZES.few, SIZES.many = arguments.few, arguments.many
     told = Console(stderr=True)
     with _progress(told, arguments.seconds) as progress:
         results = measure(SUITE.chosen(arguments.only), arguments.seconds, progress=progress)
@@ -38,6 +42,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", action="append", default=[], choices=SUITE.names(), help="may be repeated")
     parser.add_argument("--seconds", type=float, default=SECONDS, help=f"for the rounds; {SECONDS:g} by default")
     parser.add_argument("--json", type=Path, help="instead of bench-results/<time>.json")
+    parser.add_argument("--few", type=int, default=SIZES.few, help=f"licences to look up among; {SIZES.few} by default")
+    parser.add_argument("--many", type=int, default=SIZES.many, help=f"and these; {SIZES.many} by default")
     return parser.parse_args()
 
 
