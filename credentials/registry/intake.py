@@ -221,10 +221,9 @@ class Intake:
         return plan
 
     async def _write(self, session: AsyncSession, chunk: ChunkPlan) -> None:
-        for licence in sorted(chunk.moved.values(), key=lambda moved: moved.id):
-            seen = chunk.stored_counts[licence.id]
-            if not await repository.update_licence(session, licence, event_count=seen, updated_at=chunk.now):
-                raise Overtaken
+        moved = list(chunk.moved.values())
+        if not await repository.move_licences(session, moved, chunk.stored_counts, chunk.now):
+            raise Overtaken
         if chunk.fresh:
             holder_ids = await repository.save_holders(session, chunk.holders.values())
             # In one order for all writers, so that they wait for each other in turn.

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     and_,
     any_,
+    bindparam,
     column,
     func,
     insert,
@@ -217,22 +218,41 @@ async def insert_rows(session: AsyncSession, table: Table, rows: Sequence[Mappin
         await session.execute(insert(table), rows)
 
 
-async def update_licence(
-    session: AsyncSession, licence: CurrentLicence, *, event_count: int, updated_at: datetime
+async def move_licences(
+    session: AsyncSession, licences: Sequence[CurrentLicence], seen: Mapping[str, int], updated_at: datetime
 ) -> bool:
-    """Move a licence's state by compare-and-set; False when its history no longer has `event_count` events."""
-    moved = await session.execute(
-        update(LICENCE)
-        .where(LICENCE.c.id == licence.id, LICENCE.c.event_count == event_count)
-        .values(
-            state=licence.state.value,
-            source_version=licence.source_version,
-            event_count=licence.event_count,
-            updated_at=updated_at,
-        )
-        .returning(LICENCE.c.id)
+    """Move licences' states by compare-and-set; False when a history no longer has as many events as were `seen`.
+
+    Rows are locked in id order: no deadlocks.
+    """
+    values = [
+        {
+            "id": licence.id,
+            "state": licence.state.value,
+            "source_version": licence.source_version,
+            "event_count": licence.event_count,
+            "updated_at": updated_at,
+        }
+        for licence in sorted(licences, key=lambda moved: moved.id)
+    ]
+    if not values:
+        return True
+    held = await _among(
+        session,
+        select(LICENCE.c.id, LICENCE.c.event_count).order_by(LICENCE.c.id).with_for_update(),
+        LICENCE.c.id,
+        [value["id"] for value in values],
     )
-    return moved.first() is not None
+    if {row.id: row.event_count for row in held} != {value["id"]: seen[str(value["id"])] for value in values}:
+        return False
+    if _is_postgresql(session):
+        new = _unnested(LICENCE, values)
+        changes = {name: new.c[name] for name in values[0] if name != "id"}
+        await session.execute(update(LICENCE).where(LICENCE.c.id == new.c.id).values(changes))
+    else:
+        moving = [{"moved_id": value.pop("id"), **value} for value in values]
+        await session.execute(update(LICENCE).where(LICENCE.c.id == bindparam("moved_id")), moving)
+    return True
 
 
 async def licence_row(session: AsyncSession, licence_id: str, *, lock: bool = False) -> Row[Any] | None:
