@@ -4,7 +4,9 @@ import base64
 import binascii
 import json
 import os
+import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -12,11 +14,21 @@ from typing import Self
 from wallet_api.protection import KEY_BYTES, DataProtector
 from wallet_api.settings import SECRET_SETTINGS, Settings
 
+_KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,32}")
+
 
 class SecretsInvalid(Exception):
-    """A secret is missing or out of form; the message names the setting and never its value."""
+    """A secret is missing or out of form; the message names the setting and never its value.
+
+    Attributes:
+        setting: the setting or file at fault.
+    """
 
     code = "secrets_invalid"
+
+    def __init__(self, setting: str, problem: str) -> None:
+        self.setting = setting
+        super().__init__(f"{setting} {problem}")
 
 
 @dataclass(frozen=True)
@@ -34,12 +46,7 @@ class Secrets:
         Raises:
             SecretsInvalid: one is missing or out of form.
         """
-        texts = {name: value.get_secret_value() for name in SECRET_SETTINGS if (value := getattr(settings, name))}
-        if settings.deployment == "embedded" and len(texts) < len(SECRET_SETTINGS):
-            texts = _embedded(settings.data_dir / "secrets.json") | texts
-        missing = [name.upper() for name in SECRET_SETTINGS if name not in texts]
-        if missing:
-            raise SecretsInvalid(f"set {', '.join(missing)}")
+        texts = read_secrets(settings)
         keys = _keys_by_id(texts["encryption_keys"])
         return cls(
             protector=DataProtector(
@@ -48,6 +55,24 @@ class Secrets:
             nonce_key=_key(texts["nonce_key"], "NONCE_KEY"),
             key_passphrase=texts["key_passphrase"].encode(),
         )
+
+
+def read_secrets(settings: Settings) -> Mapping[str, str]:
+    """The texts of `SECRET_SETTINGS`, each in form. In the embedded mode those not set are made, as `Secrets.of` says.
+
+    Raises:
+        SecretsInvalid: one is missing or out of form.
+    """
+    texts = {name: value.get_secret_value() for name in SECRET_SETTINGS if (value := getattr(settings, name))}
+    if settings.deployment == "embedded" and len(texts) < len(SECRET_SETTINGS):
+        texts = _embedded(settings.data_dir / "secrets.json") | texts
+    missing = [name.upper() for name in SECRET_SETTINGS if not texts.get(name)]
+    if missing:
+        raise SecretsInvalid(", ".join(missing), "must be set")
+    _keys_by_id(texts["encryption_keys"])
+    for name in ("blind_index_key", "nonce_key"):
+        _key(texts[name], name.upper())
+    return texts
 
 
 def _embedded(path: Path) -> dict[str, str]:
@@ -66,10 +91,16 @@ def _embedded(path: Path) -> dict[str, str]:
         finally:
             draft.unlink()
     try:
-        stored: dict[str, str] = json.loads(path.read_text())
+        stored: object = json.loads(path.read_text())
     except ValueError as error:
-        raise SecretsInvalid(f"{path} is damaged; restore it, or nothing that it sealed can be read again") from error
+        raise _damaged(path) from error
+    if not isinstance(stored, dict) or not all(isinstance(text, str) for text in stored.values()):
+        raise _damaged(path)
     return stored
+
+
+def _damaged(path: Path) -> SecretsInvalid:
+    return SecretsInvalid(str(path), "is damaged; restore it, or nothing that it sealed can be read again")
 
 
 def _made_key() -> str:
@@ -78,8 +109,10 @@ def _made_key() -> str:
 
 def _keys_by_id(text: str) -> dict[str, bytes]:
     pairs = [part.strip().partition(":") for part in text.split(",") if part.strip()]
-    if not pairs or not all(key_id and colon for key_id, colon, _ in pairs):
-        raise SecretsInvalid("ENCRYPTION_KEYS is id:base64[,id:base64]")
+    if not pairs or not all(colon and _KEY_ID.fullmatch(key_id) for key_id, colon, _ in pairs):
+        raise SecretsInvalid("ENCRYPTION_KEYS", "is id:base64[,id:base64]; an id is 1 to 32 of A-Z a-z 0-9 . _ -")
+    if len({key_id for key_id, _, _ in pairs}) != len(pairs):
+        raise SecretsInvalid("ENCRYPTION_KEYS", "names one id twice; which key is meant cannot be known")
     return {key_id: _key(value, "ENCRYPTION_KEYS") for key_id, _, value in pairs}
 
 
@@ -87,7 +120,7 @@ def _key(text: str, setting: str) -> bytes:
     try:
         key = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise SecretsInvalid(f"{setting} is not base64") from error
+        raise SecretsInvalid(setting, "is not base64") from error
     if len(key) != KEY_BYTES:
-        raise SecretsInvalid(f"{setting} has {KEY_BYTES} bytes in base64; make one with: openssl rand -base64 32")
+        raise SecretsInvalid(setting, f"has {KEY_BYTES} bytes in base64; make one with: openssl rand -base64 32")
     return key

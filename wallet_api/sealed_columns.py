@@ -13,7 +13,7 @@ from sqlmodel import SQLModel
 from credentials.issuance.tables import CredentialOfferRow, RequestEncryptionKeyRow
 from credentials.registry.tables import HolderRow, LicenceEventRow, LicenceRow
 from credentials.status.tables import StatusListRow
-from notifications.channels.tables import InboxMessageRow
+from notifications.channels.tables import InboxMessageRow, PushDeviceRow
 from notifications.outbox.tables import OutboxEntryRow, OutboxMessageRow
 from presentation.accesslog.tables import AccessLogRow
 from presentation.shows.tables import HeldShowKeyRow
@@ -103,5 +103,6 @@ SEALED_COLUMNS: tuple[SealedColumn, ...] = (
         beside=(table_of(OutboxMessageRow), "message_id"),
     ),
     *_sealed(InboxMessageRow, {"body": "inbox_message.body:{id}"}),
+    *_sealed(PushDeviceRow, {"address_sealed": "push_device.address:{address_index}"}),
     *_sealed(IdempotentRequestRow, {"answer_sealed": "idempotent_request.answer:{key_hash}"}),
 )

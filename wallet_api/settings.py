@@ -10,6 +10,8 @@ from cryptography import x509
 from limits import RateLimitItem, parse
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from credentials.keys import KeyPurpose
 
@@ -97,11 +99,23 @@ class Settings(BaseSettings):
     @classmethod
     def _normal_url(cls, value: str) -> str:
         url = urlsplit(value.strip().rstrip("/"))
+        _ = url.port  # ValueError: not a port
         if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment or url.username:
             raise ValueError("PUBLIC_URL is https://host[:port][/path], without query, fragment or user")
         if url.scheme == "http" and not _is_loopback(url.hostname):
             raise ValueError("PUBLIC_URL must be https:// except on this machine itself")
         return url.geturl()
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        try:
+            backend = make_url(value).get_backend_name() if value else "sqlite"
+        except (ArgumentError, ValueError):
+            backend = ""
+        if backend not in ("sqlite", "postgresql"):  # the value is not repeated: it may hold a password
+            raise ValueError("DATABASE_URL is sqlite:///file or postgresql://user:password@host:port/database")
+        return value
 
     @field_validator("rate_limit_client", "rate_limit_wallet", "rate_limit_address")
     @classmethod

@@ -11,7 +11,7 @@ from sqlalchemy import LargeBinary, func, select, update
 from sqlmodel import SQLModel
 
 from credentials.registry import SHANGHAI, Intake, IntakeSource
-from notifications import Bilingual, Digest, Entry
+from notifications import Bilingual, Device, DeviceKind, Digest, Entry
 from presentation.accesslog import Release
 from presentation.shows.models import Profile
 from tests.credentials.rows import driving_row, lines, resident_id, step_row
@@ -48,7 +48,7 @@ def test_no_sealed_column_is_forgotten() -> None:
     assert known <= _columns_of_bytes()
 
 
-async def _fill(running: Running) -> str:
+async def fill(running: Running) -> str:
     """A value in every sealed column, each written by those who own it. Gives the holder's id."""
     platform, database = running.platform, running.platform.database
     await running.take(driving_row(1), driving_row(2), step_row(2, 2, "03"))
@@ -66,6 +66,8 @@ async def _fill(running: Running) -> str:
             digest = Digest(holder_id, today + timedelta(days=day), "test", *[text] * 3, (Entry(f"s{day}", text),))
             await platform.outbox.post(session, digest)
     await platform.outbox.deliver(database)
+    async with database.transaction() as session:
+        await platform.devices.register(session, holder_id, Device(DeviceKind.FCM, "a" * 22), "zh")
     claim = await platform.idempotency.claim("client", "key", b"request")
     assert isinstance(claim, Claim)
     async with database.transaction() as session:
@@ -106,7 +108,7 @@ def _rotated(running: Running, encryption_keys: str) -> DataProtector:
 async def test_after_resealing_the_old_key_can_be_dropped_and_everything_opens(
     running: Running, tmp_path: Path, clock: FakeClock
 ) -> None:
-    holder_id, database = await _fill(running), running.platform.database
+    holder_id, database = await fill(running), running.platform.database
     both = _rotated(running, f"{NEW_KEY},{_old_key(tmp_path)}")
     before = await count_by_key(database, both)
     assert {name for name, keys in before.items() if keys.keys() == {"embedded-1"}} == set(map(str, SEALED_COLUMNS))

@@ -18,6 +18,7 @@ app.command()(operate.worker)
 app.command()(operate.remind)
 app.command()(operate.inbox)
 app.command()(operate.demo)
+app.command()(upkeep.check_config)
 app.command()(upkeep.reseal)
 app.command()(intake.sample)
 app.command("import")(intake.import_file)
@@ -42,4 +43,7 @@ def main() -> None:
             setting = ".".join(str(part) for part in one["loc"]).upper()
             message = f"{setting}: {one['msg']}" if setting else one["msg"]
             errors.print(f"[red]settings:[/] {escape(message)}", highlight=False)
+        sys.exit(2)
+    except (OSError, UnicodeDecodeError):  # outside of any work: reading .env
+        errors.print("[red]settings:[/] .env cannot be read as text in UTF-8")
         sys.exit(2)

@@ -7,8 +7,10 @@ from typing import Any, NoReturn, TypeVar
 
 import httpx
 import typer
+from asyncpg import PostgresError
 from rich.console import Console
 from rich.markup import escape
+from sqlalchemy.exc import SQLAlchemyError
 
 from credentials.errors import CredentialsError
 from presentation.errors import PresentationError
@@ -34,6 +36,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     except (CredentialsError, PresentationError, SecretsInvalid) as error:
         fail(f"{getattr(error, 'detail', error)} ({error.code})")
+    except (SQLAlchemyError, PostgresError) as error:
+        fail(f"the database does not serve us ({type(error).__name__}); ask: liangzheng check-config")
     except OSError as error:
         fail(f"{error.strerror or error}: {error.filename or 'is the database running?'}")
 

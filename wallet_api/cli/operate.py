@@ -15,7 +15,7 @@ from rich.markup import escape
 from notifications import InboxPage, TickReport
 from wallet_api import logging, migrations
 from wallet_api.app import create_app
-from wallet_api.cli.console import console, fail, opened
+from wallet_api.cli.console import console, errors, fail, opened
 from wallet_api.cli.console import run as complete
 from wallet_api.cli.demo import run_demo
 from wallet_api.cli.department import register_client
@@ -26,11 +26,15 @@ from wallet_api.tour import DEMO_CLIENT, Cast, cast, steps
 from wallet_api.wiring import Platform
 from wallet_api.workers import scheduler
 
+EMBEDDED = "[yellow]embedded mode: secrets made by itself, for trying out only[/]"
+
 
 def serve() -> None:
     """Serve the platform, with its timers unless EMBEDDED_WORKER=false."""
     settings = Settings()
     logging.configure()
+    if settings.deployment == "embedded":
+        errors.print(EMBEDDED)
     complete(_prepare(settings))
     with _listening(settings) as listening:
         complete(_server(create_app(settings)).serve([listening]))
@@ -141,7 +145,7 @@ def _listening(settings: Settings) -> socket.socket:
 def tell(actors: Cast, settings: Settings) -> None:
     """Print the six steps as commands that can be pasted."""
     console.print(f"\n[bold]亮证 Liangzheng[/] is running at {settings.public_url}")
-    console.print("[yellow]embedded mode: secrets made by itself, for trying out only[/]")
+    console.print(EMBEDDED)
     console.print(f"API documentation: {settings.public_url}/docs\n")
     console.print("Follow one licence all the way; paste these into another terminal:\n")
     for number, step in enumerate(steps(actors, settings), start=1):

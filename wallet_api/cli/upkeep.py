@@ -1,15 +1,21 @@
 """What an operator runs now and then."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from credentials.errors import CredentialsError
 from wallet_api.cli.console import console, errors, opened, run
-from wallet_api.deployment_secrets import Secrets
+from wallet_api.configuration import Finding, Severity, check_settings, is_new, read_settings
+from wallet_api.configuration_store import check_store
+from wallet_api.deployment_secrets import Secrets, SecretsInvalid
 from wallet_api.resealing import UNKNOWN_KEY, count_by_key
 from wallet_api.resealing import reseal as reseal_all
+from wallet_api.wiring import Platform
 
 
 def reseal(
@@ -22,6 +28,39 @@ def reseal(
     """
     if not run(_check() if check else _reseal()):
         raise typer.Exit(1)
+
+
+def check_config() -> None:
+    """Say what is wrong with this deployment, and how to mend it. Changes nothing, and prints no secret.
+
+    Ends with 1 when there is an error; warnings and notes are for a person to read.
+    """
+    findings = run(_findings())
+    marks = {Severity.ERROR: "[red]✗ error  [/]", Severity.WARNING: "[yellow]! warning[/]", Severity.NOTE: "· note   "}
+    for finding in sorted(findings, key=lambda finding: list(marks).index(finding.severity)):
+        console.print(f"{marks[finding.severity]} {escape(f'{finding.subject}: {finding.problem}')}", soft_wrap=True)
+        console.print(f"            → {escape(finding.mend)}", soft_wrap=True)
+    wrong = sum(finding.severity is Severity.ERROR for finding in findings)
+    console.print(f"[red]{wrong} to mend[/]" if wrong else "[green]✓[/] this deployment can run")
+    if wrong:
+        raise typer.Exit(1)
+
+
+async def _findings() -> Sequence[Finding]:
+    settings, findings = read_settings()
+    if settings is None:
+        return findings
+    found = list(check_settings(settings))
+    if is_new(settings):
+        return [*found, Finding(Severity.NOTE, "database", "there is none yet", "the first start makes it")]
+    try:
+        platform = Platform.of(settings)
+    except (CredentialsError, SecretsInvalid):  # told already; there is no platform to look at the store with
+        return found
+    try:
+        return [*found, *await check_store(platform)]
+    finally:
+        await platform.database.close()
 
 
 async def _check() -> bool:
