@@ -22,6 +22,7 @@ from wallet_api.routes import (
     licence_lists,
     me,
     my_licences,
+    metrics,
     oauth,
     openid4vci,
     pages,
@@ -99,6 +100,7 @@ def create_app(settings: Settings, *, platform: Platform | None = None) -> FastA
         showing,
         checks,
         health,
+        metrics,
     ):
         served.include_router(module.router)
     app.include_router(served)

@@ -6,6 +6,7 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
+from wallet_api.edge import Metrics
 from wallet_api.edge import repository as edge
 from wallet_api.oauth import repository as oauth
 from wallet_api.wiring import Platform
@@ -37,7 +38,7 @@ def scheduler(platform: Platform, *, works: bool = True) -> AsyncIOScheduler:
         if not every_s:
             continue
         trigger = IntervalTrigger(seconds=every_s, timezone="UTC")
-        timers.add_job(_logged(name, tick), trigger, id=name, coalesce=True, max_instances=1)
+        timers.add_job(_watched(platform.metrics, name, tick), trigger, id=name, coalesce=True, max_instances=1)
     return timers
 
 
@@ -64,11 +65,13 @@ async def prune(platform: Platform) -> None:
         await platform.held_keys.prune(session)
 
 
-def _logged(name: str, tick: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
+def _watched(metrics: Metrics, name: str, tick: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
     async def run() -> None:
         try:
             await tick()
+            metrics.tick(name, "ok")
         except Exception as error:  # noqa: BLE001  (an entry point: the next tick tries again)
+            metrics.tick(name, "failed")
             _log.error("tick_failed", tick=name, error=type(error).__name__, exc_info=error)
 
     return run
