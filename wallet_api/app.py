@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 
-from wallet_api import problems
+from wallet_api import openapi, problems
 from wallet_api.cross_origin import CrossOrigin
 from wallet_api.dependencies import limit_address
 from wallet_api.http import RequestContext
@@ -106,6 +106,7 @@ def create_app(settings: Settings, *, platform: Platform | None = None) -> FastA
     app.include_router(served)
     problems.install(app)
     app.add_exception_handler(SignInRefused, sign_in.refused)
+    openapi.install(app, at)
     app.add_middleware(FreshNonces, server=platform.oauth, nonce_path=f"{at}/openid4vci/nonce")
     app.add_middleware(CrossOrigin, url_path=at)
     app.add_middleware(RequestContext, metrics=platform.metrics)

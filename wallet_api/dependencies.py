@@ -1,9 +1,11 @@
 """What routes ask for: the platform, who is calling, and that a creating request is done once."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends, Request
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from wallet_api.edge import Claim, IdempotencyRefused, LimitExceeded, StoredAnswer, address_block
@@ -32,8 +34,19 @@ async def _count(request: Request, policy: str, caller: str) -> None:
         raise
 
 
-def _caller(scope: str | None) -> Callable[[Request], Awaitable[Access]]:
-    async def caller(request: Request) -> Access:
+class _Caller(SecurityBase):
+    """Checks the token of a request, and counts its call. FastAPI notes the name in the OpenAPI document.
+
+    Args:
+        scope: what the token must be good for; None: any wallet's.
+    """
+
+    def __init__(self, scheme_name: str, scope: str | None) -> None:
+        self.scheme_name = scheme_name
+        self.model = HTTPBearer()
+        self._scope = scope
+
+    async def __call__(self, request: Request) -> Access:
         platform = get_platform(request)
         if "access_token" in request.query_params:  # it would stand in logs and histories (RFC 6750 §5.3)
             raise AccessRefused("Bearer", "invalid_request", "an access token has no place in a URL")
@@ -43,7 +56,7 @@ def _caller(scope: str | None) -> Callable[[Request], Awaitable[Access]]:
                 request.headers.getlist("DPoP"),
                 method=request.method,
                 url=platform.settings.url_origin + request.scope["path"],  # `request.url` takes the caller's Host
-                scope=scope,
+                scope=self._scope,
             )
         except AccessRefused:
             await limit_address(request)  # guessing tokens is a stranger's call
@@ -54,13 +67,11 @@ def _caller(scope: str | None) -> Callable[[Request], Awaitable[Access]]:
             await _count(request, "wallet", access.grant.id)
         return access
 
-    return caller
-
 
 AppPlatform = Annotated[Platform, Depends(get_platform)]
-Wallet = Annotated[Access, Depends(_caller(None))]
-Department = Annotated[Access, Depends(_caller(DEPARTMENT_SCOPE))]
-Verifier = Annotated[Access, Depends(_caller(VERIFIER_SCOPE))]
+Wallet = Annotated[Access, Depends(_Caller("wallet", None))]
+Department = Annotated[Access, Depends(_Caller("department", DEPARTMENT_SCOPE))]
+Verifier = Annotated[Access, Depends(_Caller("verifier", VERIFIER_SCOPE))]
 
 
 async def _signed_in_holder(wallet: Wallet) -> str:

@@ -12,6 +12,7 @@ from credentials.issuance import licence_claims
 from credentials.registry import IntakeSource, Licence, RowError, UnknownLicence, row_of
 from wallet_api.dependencies import AppPlatform, Department, OnceOnly
 from wallet_api.oauth import Access
+from wallet_api.openapi import answers
 from wallet_api.problems import NO_STORE
 from wallet_api.routes.batches import MAX_BATCH_BYTES, BatchAnswer, batch_answer
 from wallet_api.wiring import Platform
@@ -46,7 +47,9 @@ class FoundLicence(BaseModel):
 @router.post(
     "/licences",
     status_code=201,
-    responses={201: {"model": IntakeAnswer}, 200: {"model": IntakeAnswer, "description": "The store had it already"}},
+    responses=answers(
+        {201: IntakeAnswer, 200: {"model": IntakeAnswer, "description": "The store had it already"}}, 409, 422
+    ),
 )
 async def take_licence(request: Request, platform: AppPlatform, department: Department, once: OnceOnly) -> JSONResponse:
     """Take one intake row: a new licence, or a step on one (renew, change, suspend, resume, end).
@@ -66,7 +69,10 @@ async def take_licence(request: Request, platform: AppPlatform, department: Depa
 
 
 @router.post(
-    "/licence-batches", status_code=201, max_body_size=MAX_BATCH_BYTES, responses={201: {"model": BatchAnswer}}
+    "/licence-batches",
+    status_code=201,
+    max_body_size=MAX_BATCH_BYTES,
+    responses=answers({201: BatchAnswer}, 409, 415),
 )
 async def take_batch(request: Request, platform: AppPlatform, department: Department) -> JSONResponse:
     """Take a stream of intake rows (`application/x-ndjson`), row by row; the report tells what became of each.
@@ -80,7 +86,7 @@ async def take_batch(request: Request, platform: AppPlatform, department: Depart
     return JSONResponse(batch_answer(report, platform.cursors), 201, NO_STORE)
 
 
-@router.post("/licences/lookup", responses={200: {"model": FoundLicence}})
+@router.post("/licences/lookup", responses=answers({200: FoundLicence}, 404))
 async def look_up_licence(wanted: Lookup, platform: AppPlatform, department: Department) -> JSONResponse:
     """A licence of the department's own: its state, and the row that would bring it in, to build the next step on."""
     async with platform.database.snapshot() as session:
@@ -90,7 +96,7 @@ async def look_up_licence(wanted: Lookup, platform: AppPlatform, department: Dep
     return JSONResponse(found, headers=NO_STORE)
 
 
-@router.post("/licences/face", response_class=Response, responses={200: {"content": {"image/svg+xml": {}}}})
+@router.post("/licences/face", response_class=Response, responses=answers({}, 404))
 async def licence_face(wanted: Lookup, platform: AppPlatform, department: Department) -> Response:
     """A licence of the department's own as it looks, filled in: the face of the type version it was issued under."""
     async with platform.database.snapshot() as session:

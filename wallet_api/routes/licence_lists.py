@@ -9,6 +9,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from credentials.registry import CertState, HistoryEntry, LicenceFilter, LicenceSummary
 from wallet_api.dependencies import AppPlatform, Department
+from wallet_api.openapi import answers
 from wallet_api.problems import NO_STORE
 from wallet_api.routes.batches import Page
 from wallet_api.routes.departments import Lookup, own_licence
@@ -88,7 +89,7 @@ class HistoryPage(BaseModel):
     next_cursor: str | None
 
 
-@router.get("", responses={200: {"model": LicencePage}})
+@router.get("", responses=answers({200: LicencePage}))
 async def licences(
     page: Annotated[LicencePageRequest, Query()], platform: AppPlatform, department: Department
 ) -> JSONResponse:
@@ -107,7 +108,7 @@ async def licences(
     return JSONResponse({"licences": [_entry(licence) for licence in shown], "next_cursor": cursor}, headers=NO_STORE)
 
 
-@router.post("/history", responses={200: {"model": HistoryPage}})
+@router.post("/history", responses=answers({200: HistoryPage}, 404))
 async def history(wanted: HistoryRequest, platform: AppPlatform, department: Department) -> JSONResponse:
     """Every step on a licence of the department's own, the first one first."""
     async with platform.database.snapshot() as session:
