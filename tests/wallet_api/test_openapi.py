@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.credentials.rows import driving_row
 from tests.wallet_api.running import Running
 
-EXAMPLES = 8  # an operation: the whole pass takes some seconds
+EXAMPLES = 6  # an operation: the whole pass takes some seconds
 CHECKS = [
     checks.not_a_server_error,
     status_code_conformance,

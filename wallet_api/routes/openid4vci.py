@@ -1,6 +1,6 @@
 """Offers, nonces, credentials and what follows them (OpenID4VCI 1.0 §4, §7 to §11)."""
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 
 from credentials.issuance import (
@@ -30,7 +30,7 @@ async def credential_offer(offer_id: str, platform: AppPlatform) -> JSONResponse
 async def credential_offer_qr(offer_id: str, image: str, platform: AppPlatform) -> Response:
     """The offer's link as a QR code, `png` or `svg`."""
     if image not in QR_MEDIA_TYPES:
-        return Response(status_code=404)
+        raise HTTPException(404, "the picture is png or svg")
     async with platform.database.snapshot() as session:
         await platform.issuance.offer_state(session, offer_id)
     drawn = offer_qr(offer_id, platform.settings.public_url, image)

@@ -3,7 +3,7 @@
 from datetime import date
 from importlib import resources
 
-from fastapi import APIRouter
+from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, FunctionLoader, select_autoescape
 
@@ -88,7 +88,7 @@ async def asset(name: str) -> Response:
     """Style, script and mark of the pages."""
     kinds = {"pages.css": "text/css", "pages.js": "text/javascript", "mark.svg": "image/svg+xml"}
     if name not in kinds:
-        return Response(status_code=404)
+        raise HTTPException(404, "there is no such asset")
     return Response((_WEB / name).read_bytes(), media_type=kinds[name])
 
 
