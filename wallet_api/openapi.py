@@ -122,7 +122,7 @@ def _add_refusals(operation: dict[str, Any], path: str, method: str) -> None:
     named = [name for requirement in operation.get("security", ()) for name in requirement]
     if named:
         operation["security"] = SECURITY[named[0]]
-        statuses |= {401, 403, 429}
+        statuses |= {400, 401, 403, 429}  # 400: a token in the URL
     if path.startswith(LIMITED_FOR_STRANGERS):
         statuses |= {429}
     if "422" in answers:

@@ -35,9 +35,9 @@ async def test_without_a_token_the_challenge_names_no_error(running: Running) ->
 async def test_a_token_elsewhere_than_in_the_header_is_no_token(running: Running) -> None:
     wallet = await running.wallet(dpop=False)
     body = await wallet.request()
-    for path in (f"{CREDENTIAL}?access_token={wallet.token}", f"{CREDENTIAL}?token={wallet.token}"):
-        answer = await running.post(path, json=body)
-        assert challenge(answer)[0] == 401
+    in_url = await running.post(f"{CREDENTIAL}?access_token={wallet.token}", json=body)
+    assert challenge(in_url) == (400, "Bearer", "invalid_request")
+    assert challenge(await running.post(f"{CREDENTIAL}?token={wallet.token}", json=body))[0] == 401
     form = {"access_token": wallet.token}
     assert challenge(await running.post(CREDENTIAL, data=form))[0] == 401
     assert (
