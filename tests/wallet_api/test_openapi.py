@@ -20,6 +20,7 @@ from tests.credentials.rows import driving_row
 from tests.wallet_api.running import Running
 
 EXAMPLES = 3  # an operation, each sent thrice: the whole pass takes some seconds
+STREAM = "text/event-stream"
 CHECKS = [
     checks.not_a_server_error,
     status_code_conformance,
@@ -95,6 +96,8 @@ def test_no_answer_is_undocumented_and_none_is_a_server_error(running: Running, 
 
     for result in schema.get_all_operations():
         operation = result.ok()
+        if STREAM in operation.definition.raw["responses"].get("200", {}).get("content", {}):
+            continue  # it has no end that a client could wait for
 
         @seed(20261125)
         @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
