@@ -15,6 +15,7 @@ from wallet_api.oauth.fresh_nonces import FreshNonces
 from wallet_api.routes import (
     batches,
     checks,
+    counter,
     credential_offers,
     departments,
     health,
@@ -87,6 +88,7 @@ def create_app(settings: Settings, *, platform: Platform | None = None) -> FastA
         served.include_router(module.router, dependencies=[Depends(limit_address)])
     for module in (
         pages,
+        counter,
         trust,
         types,
         departments,

@@ -12,13 +12,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 import uvicorn
 from playwright.async_api import Browser, Page, Route, async_playwright, expect
 
+from credentials.issuance import PRE_AUTHORIZED_CODE
 from credentials.registry import SHANGHAI, IntakeSource
 from wallet_api.app import create_app
 from wallet_api.cli.console import opened
@@ -121,7 +122,7 @@ def _type(text: str, code: str = "some-licence") -> SimpleNamespace:
     return SimpleNamespace(code=code, version=1, name=name, issuing_authorities=[SimpleNamespace(name=name)])
 
 
-PAGES = ["/", "/v", "/types", "/types?q=nothing", "/types/driving-licence"]
+PAGES = ["/", "/v", "/types", "/types?q=nothing", "/types/driving-licence", "/counter"]
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -534,3 +535,35 @@ async def test_another_code_in_the_same_tab_is_looked_at_anew(browser: Browser, 
         await seen.page.goto(f"/v#{LIVE_CODE}")
         await expect(seen.page.get_by_role("heading", level=1)).to_contain_text("live code", use_inner_text=True)
         await expect(seen.page).to_have_url(f"{served.settings.public_url}/v")
+
+
+async def test_the_counter_shows_an_offer_until_it_is_fetched(browser: Browser, served: Site) -> None:
+    async with visit(browser, served, "/counter") as seen:
+        page = seen.page
+        await page.locator(".person").first.click()
+        await expect(page.locator("#progress [data-when=waiting]")).to_be_visible()
+        assert re.fullmatch(r"[0-9]{6}", await page.inner_text("#tx-code"))
+        picture = page.locator(".offer img")
+        assert await picture.evaluate("image => image.complete && image.naturalWidth > 0")
+        deep_link = str(await page.locator(".offer a").first.get_attribute("href"))
+        uri = parse_qs(urlsplit(deep_link).query)["credential_offer_uri"][0]
+        async with served.client() as wallet:
+            offer = (await wallet.get(uri)).json()
+            await expect(page.locator("#progress [data-when=opened]")).to_be_visible()
+            (code,) = (grant for name, grant in offer["grants"].items() if name != "authorization_code")
+            form = {"grant_type": PRE_AUTHORIZED_CODE, "tx_code": await page.inner_text("#tx-code")}
+            form["pre-authorized_code"] = code["pre-authorized_code"]
+            assert (await wallet.post("/oauth/token", data=form)).status_code == 200
+        await expect(page.locator("#progress [data-when=redeemed]")).to_be_visible()
+
+
+async def test_the_counter_refuses_what_it_cannot_offer_and_forms_of_other_sites(site: Site) -> None:
+    async with site.client() as client:
+        for identifier in ("", "1.2.156.3005.2.NONE", "\x00", "<script>"):
+            answer = await client.post("/counter/offers", data={"certificate_identifier": identifier})
+            assert answer.status_code == 409
+            assert 'id="refused"' in answer.text
+            assert "<script>" not in answer.text
+        stolen = await client.post("/counter/offers", data={}, headers={"Sec-Fetch-Site": "cross-site"})
+        assert stolen.status_code == 403
+        assert (await client.get("/counter/offers/x")).status_code == 404

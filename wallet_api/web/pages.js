@@ -94,6 +94,26 @@ async function checkHealth(health) {
   at.hidden = false;
 }
 
+// ---- the progress of an offer
+
+const PROGRESS_EVERY_MS = 2000;
+const FINAL_PROGRESS = ["redeemed", "over"];
+
+/** Ask how far the offer has come until it can come no further. */
+async function watch(offer) {
+  let state = "unknown";
+  try {
+    const answer = await fetch(offer.dataset.progress, { cache: "no-store", signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) });
+    const told = answer.ok ? (await answer.json()).progress : "unknown";
+    state = offer.querySelector(`[data-when="${CSS.escape(told)}"]`) ? told : "unknown";
+  } catch {
+    // it is asked again; meanwhile nothing is claimed
+  }
+  offer.dataset.state = state;
+  show(offer, state);
+  if (!FINAL_PROGRESS.includes(state)) setTimeout(() => watch(offer), PROGRESS_EVERY_MS);
+}
+
 // ---- a live code's form
 
 /** What a fragment looks like; it says nothing about what it holds. Version and alphabet: FORMAT.md §1. */
@@ -131,6 +151,8 @@ document.addEventListener("DOMContentLoaded", () => {
     health.querySelector("[data-check]").addEventListener("click", () => checkHealth(health));
     checkHealth(health);
   }
+  const offer = document.querySelector("[data-progress]");
+  if (offer) watch(offer);
   if (isLiveCodePage) {
     const card = document.getElementById("live-code");
     show(card, form);
