@@ -167,6 +167,8 @@ class _Session:
         proof = signed(self.key, PROOF_TYP, claims, with_jwk=True)
         request = {"credential_configuration_id": configuration_id, "proofs": {"jwt": [proof]}}
         answer = self._post(metadata["credential_endpoint"], request)
+        if "transaction_id" in answer:
+            raise HolderError("a clerk of the issuing authority must release this licence first")
         return str(answer["credentials"][0]["credential"])
 
     def passes(self, issuer: str, profile: str, days: int) -> Iterator[HeldPass]:
