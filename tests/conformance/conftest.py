@@ -1,4 +1,4 @@
-"""An issuer that trusts one provider of wallets, for the modules of the OpenID Foundation's conformance suite."""
+"""An issuer that trusts one provider of wallets and one attester of keys, for the suite's issuer modules."""
 
 import asyncio
 from collections.abc import Iterator
@@ -7,46 +7,55 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import FakeClock
+from tests.wallet_api.attesting import AttestedWallet, WalletProvider
+from tests.wallet_api.key_attester import KeyAttester
 from tests.wallet_api.running import Running, Wallet
-from tests.wallet_api.wallet_provider import WalletProvider
 from wallet_api.database import Database
 
 
 @pytest.fixture
-def provider(clock: FakeClock) -> WalletProvider:
-    return WalletProvider(clock.now())
+def attester(clock: FakeClock) -> KeyAttester:
+    return KeyAttester(clock.now())
 
 
 @pytest.fixture
-def issuer(runner: asyncio.Runner, tmp_path: Path, clock: FakeClock, provider: WalletProvider) -> Iterator[Running]:
+def provider() -> WalletProvider:
+    return WalletProvider()
+
+
+@pytest.fixture
+def issuer(
+    runner: asyncio.Runner, tmp_path: Path, clock: FakeClock, attester: KeyAttester, provider: WalletProvider
+) -> Iterator[Running]:
     """On SQLite: what the suite looks at does not touch the database's ways."""
-    anchors = tmp_path / "providers.pem"
-    anchors.write_bytes(provider.anchor_pem)
+    anchors = tmp_path / "attesters-of-keys.pem"
+    anchors.write_bytes(attester.anchor_pem)
+    settings = {"key_attestation_anchors": anchors, **provider.settings(tmp_path)}
     database = Database(f"sqlite:///{tmp_path / 'conformance.db'}")
     runner.run(database.create_all())
-    running = runner.run(Running.start(tmp_path, clock, database, key_attestation_anchors=anchors))
+    running = runner.run(Running.start(tmp_path, clock, database, **settings))
     yield running
     runner.run(running.http.aclose())
     runner.run(database.close())
 
 
 @pytest.fixture
-def signed_in(runner: asyncio.Runner, issuer: Running) -> Wallet:
-    """A wallet whose holder signed in."""
+def signed_in(runner: asyncio.Runner, issuer: Running, provider: WalletProvider) -> Wallet:
+    """A wallet with a token by PAR, PKCE, sign-in, attestation and DPoP."""
 
     async def granted() -> Wallet:
         await issuer.offer()
-        return await issuer.signed_in()
+        wallet = AttestedWallet(issuer, provider=provider)
+        await wallet.signed_in(dpop=True)
+        return wallet
 
     return runner.run(granted())
 
 
 @pytest.fixture(params=["pre_authorization_code", "authorization_code"])
 def wallet(request: pytest.FixtureRequest, runner: asyncio.Runner, issuer: Running) -> Wallet:
-    """A wallet with a DPoP-bound token of either grant. How a code becomes a token is the other modules' business."""
-
-    async def granted() -> Wallet:
-        wallet = await issuer.wallet()
-        return wallet if request.param == "pre_authorization_code" else await issuer.signed_in()
-
-    return runner.run(granted())
+    """A wallet with a DPoP-bound token of either grant."""
+    if request.param == "pre_authorization_code":
+        return runner.run(issuer.wallet())
+    wallet: Wallet = request.getfixturevalue("signed_in")
+    return wallet

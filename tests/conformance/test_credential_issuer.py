@@ -1,6 +1,6 @@
-"""Modules of the OIDF suite's issuer plans (`oid4vci-1_0-issuer-test-plan`, `…-haip-test-plan`) under their own names.
+"""Modules of the OIDF conformance suite (release-v5.2.3) about the credential issuer, under their names (`vci_issuer`).
 
-Ported from what release v5.2.3 checks; those about the authorization server stand beside this file.
+Those that fetch a credential run with a pre-authorized code, and with an attested wallet's authorization code.
 """
 
 import base64
@@ -15,10 +15,10 @@ from jwcrypto.jwk import JWK
 
 from credentials.keys import KeyPurpose
 from credentials.keys.formats.x509 import PURPOSE_OIDS
+from tests.wallet_api.key_attester import KeyAttester
 from tests.wallet_api.running import ABSENT, Json, Running, Wallet, b64d, b64u, new_key, unverified
 from tests.wallet_api.test_credential_endpoint import refusal
 from tests.wallet_api.test_metadata import schema
-from tests.wallet_api.wallet_provider import WalletProvider
 
 METADATA = "/.well-known/openid-credential-issuer/city"
 
@@ -71,7 +71,7 @@ def credentials(answer: httpx.Response) -> list[str]:
     return [entry["credential"] for entry in answer.json()["credentials"]]
 
 
-async def test_VCIIssuerMetadataTest(issuer: Running) -> None:
+async def test_vci_issuer_metadata_test(issuer: Running) -> None:
     content = await metadata(issuer)
     schema("credential_issuer_metadata-1_0").validate(content)
     assert content["credential_issuer"] == issuer.url
@@ -91,7 +91,7 @@ async def test_VCIIssuerMetadataTest(issuer: Running) -> None:
             assert [entry["locale"] for entry in displayed["display"]] == ["zh-CN", "en"]
 
 
-async def test_VCIIssuerMetadataSignedTest(issuer: Running) -> None:
+async def test_vci_issuer_metadata_signed_test(issuer: Running) -> None:
     answer = await issuer.http.get(METADATA, headers={"Accept": "application/jwt"})
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/jwt")
     header, claims = unverified(answer.text)
@@ -120,7 +120,7 @@ async def test_metadata_are_json_unless_a_jwt_is_asked_for(issuer: Running) -> N
         assert answer.headers["content-type"] == media_type, accept
 
 
-async def test_VCIIssuerHappyFlow(issuer: Running, wallet: Wallet) -> None:
+async def test_vci_issuer_happy_flow(issuer: Running, wallet: Wallet) -> None:
     request = await wallet.request()
     schema("credential_request-1_0").validate(request)
     answer = await wallet.ask_credential(request)
@@ -130,7 +130,7 @@ async def test_VCIIssuerHappyFlow(issuer: Running, wallet: Wallet) -> None:
     assert (await wallet.post("/openid4vci/notification", json=event)).status_code == 204
 
 
-async def test_VCIIssuerHappyFlowAdditionalRequests(issuer: Running, wallet: Wallet) -> None:
+async def test_vci_issuer_happy_flow_additional_requests(issuer: Running, wallet: Wallet) -> None:
     places = set()
     for _ in range(3):
         (credential,) = credentials(await wallet.ask_credential())
@@ -139,7 +139,7 @@ async def test_VCIIssuerHappyFlowAdditionalRequests(issuer: Running, wallet: Wal
     assert len(places) == 3
 
 
-async def test_VCIIssuerHappyFlowMultipleClients(issuer: Running) -> None:
+async def test_vci_issuer_happy_flow_multiple_clients(issuer: Running) -> None:
     first, second = await issuer.wallet(1), await issuer.wallet(2)
     stolen = Wallet(issuer, first.token, second.key)
     assert (await stolen.ask_credential()).status_code == 401
@@ -147,13 +147,13 @@ async def test_VCIIssuerHappyFlowMultipleClients(issuer: Running) -> None:
         await check_credential(issuer, await wallet.credential(), wallet.key)
 
 
-async def test_VCIIssuerHappyFlowWithSkipNotification(issuer: Running, wallet: Wallet) -> None:
+async def test_vci_issuer_happy_flow_with_skip_notification(issuer: Running, wallet: Wallet) -> None:
     await wallet.credential()
     issuer.clock.forward(minutes=30)
     await wallet.credential()
 
 
-async def test_VCIIssuerBatchIssuance(issuer: Running, wallet: Wallet) -> None:
+async def test_vci_issuer_batch_issuance(issuer: Running, wallet: Wallet) -> None:
     keys = [new_key() for _ in range(32)]
     issued = credentials(await wallet.ask_credential(await batch(wallet, keys)))
     assert len(issued) == len(keys)
@@ -186,43 +186,43 @@ async def test_a_batch_is_issued_whole_or_not_at_all(issuer: Running, signed_in:
     assert len(credentials(await signed_in.ask_credential(await signed_in.request(proofs={"jwt": good})))) == 3
 
 
-async def test_VCIIssuerFailOnInvalidNonce(signed_in: Wallet) -> None:
+async def test_vci_issuer_fail_on_invalid_nonce(signed_in: Wallet) -> None:
     request = await signed_in.request(proofs={"jwt": [await signed_in.proof(nonce="invalid-nonce")]})
     assert refusal(await signed_in.ask_credential(request)) == "invalid_nonce"
 
 
-async def test_VCIIssuerFailOnInvalidJwtProofSignature(signed_in: Wallet) -> None:
+async def test_vci_issuer_fail_on_invalid_jwt_proof_signature(signed_in: Wallet) -> None:
     head, claims, signature = (await signed_in.proof()).split(".")
     broken = f"{head}.{claims}.{b64u(bytes(byte ^ 0x5A for byte in b64d(signature)))}"
     assert refusal(await signed_in.ask_credential(await signed_in.request(proofs={"jwt": [broken]}))) == "invalid_proof"
 
 
-async def test_VCIIssuerFailOnInvalidKeyAttestationSignature(signed_in: Wallet, provider: WalletProvider) -> None:
-    broken = provider.attest(signed_in.key, key=new_key())
+async def test_vci_issuer_fail_on_invalid_key_attestation_signature(signed_in: Wallet, attester: KeyAttester) -> None:
+    broken = attester.attest(signed_in.key, key=new_key())
     proof = await signed_in.proof(header={"key_attestation": broken})
     assert refusal(await signed_in.ask_credential(await signed_in.request(proofs={"jwt": [proof]}))) == "invalid_proof"
-    alone = provider.attest(signed_in.key, key=new_key(), nonce=await signed_in.running.nonce())
+    alone = attester.attest(signed_in.key, key=new_key(), nonce=await signed_in.running.nonce())
     assert (
         refusal(await signed_in.ask_credential(await signed_in.request(proofs={"attestation": [alone]})))
         == "invalid_proof"
     )
 
 
-async def test_VCIIssuerFailOnMissingProof(signed_in: Wallet) -> None:
+async def test_vci_issuer_fail_on_missing_proof(signed_in: Wallet) -> None:
     assert refusal(await signed_in.ask_credential(await signed_in.request(proofs=ABSENT))) == "invalid_proof"
 
 
-async def test_VCIIssuerFailOnUnknownCredentialConfigurationId(signed_in: Wallet) -> None:
+async def test_vci_issuer_fail_on_unknown_credential_configuration_id(signed_in: Wallet) -> None:
     request = await signed_in.request(credential_configuration_id="unknown-configuration")
     assert refusal(await signed_in.ask_credential(request)) == "unknown_credential_configuration"
 
 
-async def test_VCIIssuerFailOnUnknownCredentialIdentifier(signed_in: Wallet) -> None:
+async def test_vci_issuer_fail_on_unknown_credential_identifier(signed_in: Wallet) -> None:
     request = await signed_in.request(credential_configuration_id=ABSENT, credential_identifier="unknown")
     assert refusal(await signed_in.ask_credential(request)) == "unknown_credential_identifier"
 
 
-async def test_VCIIssuerFailOnRequestWithAccessTokenInQuery(issuer: Running, signed_in: Wallet) -> None:
+async def test_vci_issuer_fail_on_request_with_access_token_in_query(issuer: Running, signed_in: Wallet) -> None:
     body = json.dumps(await signed_in.request()).encode()
     for path in ("/openid4vci/credential", "/openid4vci/deferred-credential", "/openid4vci/notification"):
         with_header = await signed_in.post(path, params={"access_token": signed_in.token}, content=body)
@@ -251,7 +251,7 @@ def response_encryption(key: JWK, **members: Any) -> Json:
     return {"jwk": jwk, "enc": "A256GCM", **members}
 
 
-async def test_VCIIssuerHappyFlow_with_an_encrypted_request_and_response(issuer: Running, wallet: Wallet) -> None:
+async def test_vci_issuer_happy_flow_with_an_encrypted_request_and_response(issuer: Running, wallet: Wallet) -> None:
     key = new_key()
     request = await wallet.request(credential_response_encryption=response_encryption(key))
     answer = await ask_sealed(wallet, await sealed(wallet, request))
@@ -267,7 +267,7 @@ async def test_VCIIssuerHappyFlow_with_an_encrypted_request_and_response(issuer:
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
 
 
-async def test_VCIIssuerFailOnUnsupportedEncryptionAlgorithm(signed_in: Wallet) -> None:
+async def test_vci_issuer_fail_on_unsupported_encryption_algorithm(signed_in: Wallet) -> None:
     key, big = new_key(), new_key("P-384")
     private = {**key.export(as_dict=True), "alg": "ECDH-ES"}
     public = key.export_public(as_dict=True)

@@ -11,9 +11,9 @@ from credentials.catalogue import Catalogue
 from credentials.catalogue.models import KeyAttestationDemand
 from tests.conformance.test_credential_issuer import credentials
 from tests.fakes import FakeClock
+from tests.wallet_api.key_attester import KeyAttester
 from tests.wallet_api.running import ABSENT, Running, Wallet, new_key, unverified
 from tests.wallet_api.test_credential_endpoint import refusal
-from tests.wallet_api.wallet_provider import WalletProvider
 from wallet_api.database import Database
 
 
@@ -25,42 +25,42 @@ def bound_keys(issued: list[str]) -> list[str]:
     return [unverified(credential)[1]["cnf"]["jwk"]["x"] for credential in issued]
 
 
-async def test_a_proof_may_carry_an_attestation_of_its_key(issuer: Running, provider: WalletProvider) -> None:
+async def test_a_proof_may_carry_an_attestation_of_its_key(issuer: Running, attester: KeyAttester) -> None:
     wallet = await issuer.wallet()
-    attestation = provider.attest(wallet.key, nonce=await issuer.nonce())
+    attestation = attester.attest(wallet.key, nonce=await issuer.nonce())
     issued = credentials(await ask(wallet, await wallet.proof(header={"key_attestation": attestation})))
     assert bound_keys(issued) == [wallet.key.get("x")]
 
 
 async def test_one_proof_with_several_attested_keys_gives_a_credential_for_each(
-    issuer: Running, provider: WalletProvider
+    issuer: Running, attester: KeyAttester
 ) -> None:
     wallet, others = await issuer.wallet(), [new_key() for _ in range(3)]
-    attestation = provider.attest(*others, wallet.key)
+    attestation = attester.attest(*others, wallet.key)
     issued = credentials(await ask(wallet, await wallet.proof(header={"key_attestation": attestation})))
     assert bound_keys(issued) == [key.get("x") for key in (wallet.key, *others)]
 
 
-async def test_an_attestation_alone_proves_all_its_keys(issuer: Running, provider: WalletProvider) -> None:
+async def test_an_attestation_alone_proves_all_its_keys(issuer: Running, attester: KeyAttester) -> None:
     wallet, keys, nonce = await issuer.wallet(), [new_key() for _ in range(3)], await issuer.nonce()
-    request = await wallet.request(proofs={"attestation": [provider.attest(*keys, nonce=nonce, exp=ABSENT)]})
+    request = await wallet.request(proofs={"attestation": [attester.attest(*keys, nonce=nonce, exp=ABSENT)]})
     assert bound_keys(credentials(await wallet.ask_credential(request))) == [key.get("x") for key in keys]
     assert refusal(await wallet.ask_credential(request)) == "invalid_nonce"  # burned
 
 
-async def test_a_bad_key_attestation_is_refused(issuer: Running, provider: WalletProvider, clock: FakeClock) -> None:
-    wallet, other, stranger = await issuer.wallet(), new_key(), WalletProvider(clock.now())
+async def test_a_bad_key_attestation_is_refused(issuer: Running, attester: KeyAttester, clock: FakeClock) -> None:
+    wallet, other, stranger = await issuer.wallet(), new_key(), KeyAttester(clock.now())
     key, now_s = wallet.key, wallet.now_s
     private, public = key.export(as_dict=True), key.export_public(as_dict=True)
-    attest, stranger_jwk = provider.attest, stranger.key.export_public(as_dict=True)
+    attest, stranger_jwk = attester.attest, stranger.key.export_public(as_dict=True)
     attestations: Mapping[str, object] = {
         "for another key": attest(other),
-        "of an unknown provider": stranger.attest(key),
-        "under the name of a known one": stranger.attest(key, header={"x5c": provider.x5c}),
+        "of an unknown attester": stranger.attest(key),
+        "under the name of a known one": stranger.attest(key, header={"x5c": attester.x5c}),
         "typ of the drafts": attest(key, header={"typ": "keyattestation+jwt"}),
         "typ of a proof": attest(key, header={"typ": "openid4vci-proof+jwt"}),
         "without x5c": attest(key, header={"x5c": ABSENT}),
-        "x5c with the anchor": attest(key, header={"x5c": [*provider.x5c, *stranger.x5c]}),
+        "x5c with the anchor": attest(key, header={"x5c": [*attester.x5c, *stranger.x5c]}),
         "with its own jwk": stranger.attest(key, header={"x5c": ABSENT, "jwk": stranger_jwk}),
         "alg none": attest(key, header={"alg": "none"}),
         "crit": attest(key, header={"crit": ["exp"]}),
@@ -87,16 +87,16 @@ async def test_a_bad_key_attestation_is_refused(issuer: Running, provider: Walle
         told[name] = refusal(await ask(wallet, await wallet.proof(header={"key_attestation": attestation})))
     assert told == dict.fromkeys(attestations, "invalid_proof")
     for nonce, error in ((ABSENT, "invalid_proof"), (7, "invalid_proof"), ("x", "invalid_nonce")):
-        alone = provider.attest(key, nonce=nonce)
+        alone = attester.attest(key, nonce=nonce)
         assert refusal(await wallet.ask_credential(await wallet.request(proofs={"attestation": [alone]}))) == error
     with_other = await wallet.proof(header={"key_attestation": attest(key, nonce="x")})
     assert refusal(await ask(wallet, with_other)) == "invalid_nonce"
     assert await issuer.count("issuance") == 0
 
 
-async def test_more_attested_keys_than_a_batch_are_refused(issuer: Running, provider: WalletProvider) -> None:
+async def test_more_attested_keys_than_a_batch_are_refused(issuer: Running, attester: KeyAttester) -> None:
     wallet = await issuer.wallet()
-    attestation = provider.attest(wallet.key, *(new_key() for _ in range(32)))
+    attestation = attester.attest(wallet.key, *(new_key() for _ in range(32)))
     answer = await ask(wallet, await wallet.proof(header={"key_attestation": attestation}))
     assert refusal(answer) == "invalid_credential_request"
 
@@ -120,15 +120,15 @@ def database(tmp_path: Path) -> str:
 async def test_where_attestations_are_required_every_key_has_one_that_is_strong_enough(
     tmp_path: Path,
     clock: FakeClock,
-    provider: WalletProvider,
+    attester: KeyAttester,
     database: str,
     required: bool,
     demand: KeyAttestationDemand | None,
     attested: bool,
     untouched: bool,
 ) -> None:
-    anchors, store = tmp_path / "providers.pem", Database(database)
-    anchors.write_bytes(provider.anchor_pem)
+    anchors, store = tmp_path / "attesters.pem", Database(database)
+    anchors.write_bytes(attester.anchor_pem)
     await store.create_all()
     kind = replace(Catalogue.default().get("driving-licence"), key_attestation=demand)
     more = {"key_attestation_anchors": anchors, "key_attestation_required": required}
@@ -136,11 +136,11 @@ async def test_where_attestations_are_required_every_key_has_one_that_is_strong_
     wallet = await issuer.wallet()
     plain = await ask(wallet, await wallet.proof())
     assert plain.is_success is untouched
-    with_attestation = await wallet.proof(header={"key_attestation": provider.attest(wallet.key)})
+    with_attestation = await wallet.proof(header={"key_attestation": attester.attest(wallet.key)})
     assert (await ask(wallet, with_attestation)).is_success is attested
     nonce = await issuer.nonce()
     one_of_two = [
-        await wallet.proof(header={"key_attestation": provider.attest(wallet.key)}, nonce=nonce),
+        await wallet.proof(header={"key_attestation": attester.attest(wallet.key)}, nonce=nonce),
         await wallet.proof(key=new_key(), nonce=nonce),
     ]
     assert (await ask(wallet, *one_of_two)).is_success is untouched
@@ -154,13 +154,13 @@ async def test_where_attestations_are_required_every_key_has_one_that_is_strong_
 
 
 async def test_without_anchors_nobody_may_attest(
-    tmp_path: Path, clock: FakeClock, provider: WalletProvider, database: str
+    tmp_path: Path, clock: FakeClock, attester: KeyAttester, database: str
 ) -> None:
     store = Database(database)
     await store.create_all()
     issuer = await Running.start(tmp_path, clock, store)
     wallet = await issuer.wallet()
-    proof = await wallet.proof(header={"key_attestation": provider.attest(wallet.key)})
+    proof = await wallet.proof(header={"key_attestation": attester.attest(wallet.key)})
     assert refusal(await ask(wallet, proof)) == "invalid_proof"
     await issuer.http.aclose()
     await store.close()

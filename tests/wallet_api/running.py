@@ -25,7 +25,6 @@ from tests.credentials.rows import TRAFFIC_POLICE, driving_row, lines, resident_
 from tests.fakes import FakeClock
 from wallet_api.app import create_app
 from wallet_api.database import Database
-from wallet_api.oauth.models import Granted
 from wallet_api.settings import Settings
 from wallet_api.wiring import Platform
 
@@ -117,18 +116,6 @@ class Running:
     async def wallet(self, number: int = 1, *, dpop: bool = True) -> "Wallet":
         """A wallet with a token for the licence of `driving_row(number)`."""
         return await self.redeem((await self.offer(number)).code, dpop=dpop)
-
-    async def signed_in(self, number: int = 1, *configuration_ids: str) -> "Wallet":
-        """A wallet whose holder, that of `driving_row(number)`, signed in and granted these types."""
-        async with self.platform.database.snapshot() as session:
-            licence = await self.platform.registry.licence(session, await self.licence_id(number))
-        wallet = Wallet(self)
-        granted = Granted(licence.holder_ids[0], configuration_ids or ("driving-licence",))
-        async with self.platform.database.transaction() as session:
-            tokens = self.platform.oauth._tokens
-            answer = await tokens.for_wallet(session, secrets.token_hex(16), granted, wallet.key.thumbprint())
-        wallet.token = str(answer["access_token"])
-        return wallet
 
     async def department(self, client_id: str = "traffic-police", *authorities: str) -> "Department":
         """A department's system, registered."""

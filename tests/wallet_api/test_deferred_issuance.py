@@ -15,6 +15,7 @@ from credentials.catalogue import Catalogue
 from tests.credentials.rows import driving_row, step_row
 from tests.fakes import FakeClock
 from tests.wallet_api.running import Department, Json, Running, Wallet, new_key, unverified
+from tests.wallet_api.signing_in import SigningWallet
 from tests.wallet_api.test_concurrency import published_values
 from tests.wallet_api.test_credential_endpoint import refusal
 from wallet_api.database import Database
@@ -91,7 +92,7 @@ async def test_a_transaction_belongs_to_its_grant_and_its_dpop_key(office: Runni
     transaction_id = await deferred(wallet)
     (one,) = await waiting(department)
     await decide(department, one["id"])
-    second_token = await office.signed_in(1)  # of the same holder, by another grant
+    second_token = await SigningWallet(office).signed_in(1)  # of the same holder, by another grant
     for thief in (other, second_token):
         assert refusal(await collect(thief, transaction_id)) == "invalid_transaction_id"
     assert (await collect(Wallet(office, wallet.token, other.key), transaction_id)).status_code == 401
@@ -135,10 +136,10 @@ async def test_a_licence_that_was_revoked_meanwhile_is_not_delivered(office: Run
 
 async def test_a_transaction_that_nobody_decides_is_over_one_day(office: Running) -> None:
     await office.offer()
-    wallet = await office.signed_in()
+    wallet = await SigningWallet(office).signed_in()
     transaction_id = await deferred(wallet)
     office.clock.forward(days=31)
-    later = await office.signed_in()
+    later = await SigningWallet(office).signed_in()
     assert refusal(await collect(later, transaction_id)) == "invalid_transaction_id"
     assert await waiting(await office.department()) == []
     await prune(office.platform)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from tests.credentials.rows import driving_row, resident_id, step_row
 from tests.wallet_api.running import Json, Running, Wallet, unverified
+from tests.wallet_api.signing_in import SigningWallet
 from tests.wallet_api.test_metadata import schema
 
 RENEWED = {"source_version": 2, "operate_type": "02", "certificate_validate_end": "2036-02-28"}
@@ -36,7 +37,7 @@ async def test_a_holder_s_wallet_lists_the_licences_in_whatever_state(running: R
     holders = driving_row(1)["certificate_holders"]
     await running.take(driving_row(1), driving_row(2, certificate_holders=holders), driving_row(3))
     await running.take(step_row(2, 2, "03"))
-    wallet = await running.signed_in()
+    wallet = await SigningWallet(running).signed_in()
     listed = {one["certificate_number"]: one for one in await licences(wallet)}
     assert listed.keys() == {resident_id(1), resident_id(2)}
     first = listed[resident_id(1)]
@@ -48,7 +49,7 @@ async def test_a_holder_s_wallet_lists_the_licences_in_whatever_state(running: R
 
 async def test_a_face_is_drawn_for_its_holder_only(running: Running) -> None:
     await running.take(driving_row(1), driving_row(2))
-    wallet, other = await running.signed_in(1), await running.signed_in(2)
+    wallet, other = await SigningWallet(running).signed_in(1), await SigningWallet(running).signed_in(2)
     (licence,) = await licences(wallet)
     path = licence["face"].removeprefix(running.url)
     face = await get(wallet, path)
@@ -62,7 +63,7 @@ async def test_a_face_is_drawn_for_its_holder_only(running: Running) -> None:
 
 async def test_the_wallet_learns_of_a_newer_version_and_fetches_it_with_its_token(running: Running) -> None:
     await running.take(driving_row())
-    wallet = await running.signed_in()
+    wallet = await SigningWallet(running).signed_in()
     old = await wallet.credential()
     assert [one["reissue_available"] for one in await licences(wallet)] == [False]
     await running.take(driving_row(1, **RENEWED))
@@ -96,7 +97,7 @@ async def test_a_pushed_offer_is_listed_told_and_taken_up(running: Running) -> N
     assert pushed.status_code == 201, pushed.text
     assert pushed.json()["tx_code"] is None
     assert await running.count("outbox_message") >= 1
-    wallet, other = await running.signed_in(1), await running.signed_in(2)
+    wallet, other = await SigningWallet(running).signed_in(1), await SigningWallet(running).signed_in(2)
     (offer,) = (await get(wallet, "/api/v1/me/offers")).json()["offers"]
     assert (await get(other, "/api/v1/me/offers")).json()["offers"] == []
     assert offer["credential_offer_uri"] == pushed.json()["credential_offer_uri"]

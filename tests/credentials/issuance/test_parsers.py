@@ -28,8 +28,8 @@ from credentials.keys.formats.signed_jwt import (
     SignedJwt,
     json_object,
 )
+from tests.wallet_api.key_attester import KeyAttester
 from tests.wallet_api.running import b64d, b64u, jwt, new_key
-from tests.wallet_api.wallet_provider import WalletProvider
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 NOW = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
@@ -37,7 +37,7 @@ NONCE_KEY = b"n" * 32
 ISSUER = "https://wallet.example/city"
 KEY = new_key()
 PUBLIC = KEY.export_public(as_dict=True)
-PROVIDER = WalletProvider(NOW)
+PROVIDER = KeyAttester(NOW)
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=60)
 ANY_JSON = st.recursive(

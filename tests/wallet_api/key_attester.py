@@ -15,7 +15,7 @@ from jwcrypto.jwk import JWK
 from tests.wallet_api.running import bent, jwt
 
 
-class WalletProvider:
+class KeyAttester:
     """An anchor, and a leaf under it that signs key attestations."""
 
     def __init__(self, now: datetime) -> None:
