@@ -55,9 +55,15 @@ def prepare(
     )
 
 
-def credential_expiry(licence: Licence, now: datetime) -> datetime:
-    """The end of the licence's last day, or of a credential's longest life; always a midnight (linkability)."""
-    longest = datetime.fromtimestamp(midnight_s(now), UTC) + CREDENTIAL_LIFETIME
+def credential_expiry(licence: Licence, now: datetime, certified_until: datetime) -> datetime:
+    """When a credential ends; a midnight (linkability), but on the last day of a certificate.
+
+    The end of the licence's last day, or of a credential's longest life, or the last midnight at which the certificate
+    of the signing key holds: a credential that outlived it would be refused although its licence is in force.
+    """
+    certified = datetime.fromtimestamp(midnight_s(certified_until), UTC)
+    year = datetime.fromtimestamp(midnight_s(now), UTC) + CREDENTIAL_LIFETIME
+    longest = min(year, certified if certified > now else certified_until)
     if licence.valid_until is None or licence.valid_until > longest.date():  # 9999-12-31 has no day after
         return longest
     day_after = licence.valid_until + timedelta(days=1)

@@ -198,7 +198,7 @@ class CredentialIssuer:
     ) -> CredentialResponse:
         now = self._clock.now()
         signer = self._signers.signer(KeyPurpose.CREDENTIAL, licence.authority_code)
-        expires_at = credential_expiry(licence, now)
+        expires_at = credential_expiry(licence, now, signer.not_after)
         thumbprints = [key.thumbprint() for key in keys]
         places = await self._issuance.record(
             session, licence.id, grant.holder_id, TYP, thumbprints, signer.kid, [expires_at] * len(keys)

@@ -27,6 +27,10 @@ class Signer(Protocol):
         """The certificate chain as DER, leaf first, without the anchor."""
 
     @property
+    def not_after(self) -> datetime:
+        """When the first certificate of the chain is over: nothing that it signs should outlive that."""
+
+    @property
     def public_key(self) -> EllipticCurvePublicKey:
         """The public key of the leaf certificate."""
 

@@ -27,6 +27,7 @@ class KeySigner:
             raise KeyCertificateMismatch("the certificate does not hold an elliptic curve key")
         self.public_key = public_key
         self.kid = certificates.kid(chain[0])
+        self.not_after = min(certificate.not_valid_after_utc for certificate in chain)
         self.x5c_der = tuple(certificate.public_bytes(Encoding.DER) for certificate in chain)
 
     def sign(self, message: bytes) -> bytes:
