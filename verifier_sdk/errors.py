@@ -118,6 +118,12 @@ CODES: dict[str, Code] = {
     "refused_by_platform": _not_valid(
         "the platform says no, for a reason this program does not know", "平台判定无效,原因代码未知"
     ),
+    "state_unknown": _cannot_tell(
+        "the platform cannot tell either",
+        "平台也无法判定",
+        "ask the issuing authority",
+        "请向发证单位查询",
+    ),
     "network_unavailable": _cannot_tell(
         "the platform could not be reached",
         "无法连接平台",

@@ -210,6 +210,8 @@ def _refusal(answer: _fetch.Answer) -> NotValid | CannotTell:
         return CannotTell(code, detail)
     if outcome == "not_valid":
         return NotValid("refused_by_platform", detail)
+    if outcome == "cannot_tell":
+        return CannotTell("state_unknown", detail)
     if answer.status >= 500 or (answer.status in (404, 405) and outcome == ""):
         return CannotTell("network_unavailable", detail)
     return CannotTell(_BY_STATUS.get(answer.status, "answer_not_trusted"), detail)

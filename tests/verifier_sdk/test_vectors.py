@@ -21,6 +21,7 @@ NO_VECTOR = {  # why no input alone brings the code about, and where it is teste
     "already_used": "the platform's memory: test_online.py",
     "lapsed": "the platform's knowledge: test_online.py",
     "refused_by_platform": "an answer that nobody signs: test_online.py",
+    "state_unknown": "an answer that nobody signs: test_online.py",
     "verifier_refused": "an answer that nobody signs: test_online.py",
     "too_many_requests": "an answer that nobody signs: test_online.py",
     "network_unavailable": "the network: test_online.py",
