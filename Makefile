@@ -23,6 +23,7 @@ check: $(STAMP)  ## lock file, style, types, arrows
 
 bench: $(STAMP)  ## ratios against raw cryptography, in one run
 	.venv/bin/python -m tests.bench $(BENCH_ARGS)
+	.venv/bin/python -m tests.presentation.photographs
 
 verifier: .verifier/bin/liangzheng-verify  ## an environment with nothing but the verifier SDK's wheel
 

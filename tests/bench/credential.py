@@ -9,16 +9,18 @@ from openvc.keys import P256SigningKey
 from openvc.proof.sd_jwt import SdJwtVcProofSuite
 from sd_jwt.common import SDObj
 from sd_jwt.issuer import SDJWTIssuer
+from sd_jwt.verifier import SDJWTVerifier
 
 from credentials.issuance.formats.sd_jwt_vc import TYP, encode_credential, sign_credential
 from credentials.keys.formats.es256 import verify_es256
 from tests.bench.registered import bench
 from tests.bench.suite import Prepare, repeat
 from tests.bench.world import TEN_CLAIMS, device, signer_of, ten_claims, visible_claims
-from tests.verifier_sdk.issuer import Issuer
+from tests.verifier_sdk.issuer import NOW, Issuer, jwk
 from verifier_sdk import Expected
 
 DISCLOSED = 3
+EXPECTED = Expected(audience="x509_hash:verifier", nonce="a nonce of the request")
 
 
 @bench("credential_sign", unit="credential", raw={"es256_sign": 1})
@@ -86,9 +88,33 @@ def check_credential(stack: ExitStack) -> Prepare:
 def check_presentation(stack: ExitStack) -> Prepare:
     """As presented, with three disclosures and key binding: two signatures."""
     issuer = Issuer()
-    verifier = device(stack, issuer)
+    verifier, text = device(stack, issuer), _presented(issuer)
+    return repeat(lambda: verifier.check_presentation(text, EXPECTED))
+
+
+@bench("sd_jwt_vc_check_presentation_openvc", unit="presentation", raw={"sd_jwt_vc_check_presentation": 1})
+def check_presentation_openvc(_: ExitStack) -> Prepare:
+    """The same by openvc-core, given the issuer's key: no path to an anchor, no trust list, no status, no exp."""
+    issuer = Issuer()
+    suite, text, key = SdJwtVcProofSuite(), _presented(issuer), jwk(issuer.credential_key.key)
+    asked: dict[str, Any] = {"audience": EXPECTED.audience, "nonce": EXPECTED.nonce, "now": NOW}
+    asked |= {"require_key_binding": True, "check_temporal": False}  # it has no clock but the machine's
+    return repeat(lambda: suite.verify(text, public_key_jwk=key, **asked))
+
+
+@bench("sd_jwt_vc_check_presentation_sd_jwt", unit="presentation", raw={"sd_jwt_vc_check_presentation": 1})
+def check_presentation_sd_jwt(_: ExitStack) -> Prepare:
+    """The same by sd-jwt, given the issuer's key: no times either."""
+    issuer = Issuer()
+    text, key = _presented(issuer), JWK(**jwk(issuer.credential_key.key))
+
+    def operation() -> object:
+        return SDJWTVerifier(text, lambda *_: key, EXPECTED.audience, EXPECTED.nonce).get_verified_payload()
+
+    return repeat(operation)
+
+
+def _presented(issuer: Issuer) -> str:
     jwt, *disclosures, _ = sign_credential(ten_claims(issuer), signer_of(issuer.credential_key)).split("~")
-    expected = Expected(audience="x509_hash:verifier", nonce="a nonce of the request")
     shown = "~".join([jwt, *disclosures[:DISCLOSED], ""])
-    text = issuer.present(shown, aud=expected.audience, nonce=expected.nonce)
-    return repeat(lambda: verifier.check_presentation(text, expected))
+    return issuer.present(shown, aud=EXPECTED.audience, nonce=EXPECTED.nonce)
