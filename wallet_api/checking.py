@@ -55,6 +55,18 @@ class ShownLicences:
             if token.format in _PROFILES  # a credential's place is none of a pass
         }
 
+    def is_pass(self, token_format: str) -> bool:
+        """Whether an issued token is a pass: a credential's status place is none of a pass."""
+        return token_format in _PROFILES
+
+    async def state(self, session: AsyncSession, licence_id: str) -> LicenceState:
+        """See `presentation.checks.ports.Licences`."""
+        return self._state(await self._registry.licence(session, licence_id))
+
+    def shown_by(self, token: IssuedToken, licence: Licence) -> ShownLicence:
+        """The licence behind one issued pass."""
+        return self._shown(token, licence)
+
     def _shown(self, token: IssuedToken, licence: Licence) -> ShownLicence:
         kind = self._catalogue.get(licence.type_code, licence.type_version)
         return ShownLicence(

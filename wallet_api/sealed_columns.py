@@ -94,7 +94,7 @@ SEALED_COLUMNS: tuple[SealedColumn, ...] = (
     *_sealed(RequestEncryptionKeyRow, {"private_sealed": "request_encryption_key.private_sealed:{period}"}),
     *_sealed(StatusListRow, {"sealed_permutation_key": "status_list.sealed_permutation_key:{list_id}"}),
     *_sealed(HeldShowKeyRow, {"key_and_pass_sealed": "held_show_key:{session_id}:{licence_id}:{profile}"}),
-    *_sealed(AccessLogRow, {"note_sealed": "access_log.note:{holder_id}:{sequence}"}),
+    *_sealed(AccessLogRow, {"note_sealed": "access_log.note:{holder_id}:{check_id}"}),
     *_sealed(OutboxMessageRow, {"body": "outbox_message.body:{digest_id}"}),
     SealedColumn(
         table_of(OutboxEntryRow),

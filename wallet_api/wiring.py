@@ -25,10 +25,11 @@ from credentials.registry.ports import Clock
 from credentials.status import StatusService
 from notifications import DeliveryPolicy, Devices, Inbox, Outbox, ReminderService, Sink, TickReport, tick
 from presentation.accesslog import AccessLog
-from presentation.checks import Checks, Journals, LiveTrust
+from presentation.checks import Checks, Journals, LiveTrust, StoredRecords
 from presentation.scenes import Scenes
 from presentation.shows import HeldKeys, Shows
 from presentation.verifiers import Verifiers
+from wallet_api.check_statements import CheckStatements
 from wallet_api.checking import CheckSigner, OwnTrustList, PackTypes, ShownLicences, pack_scenes
 from wallet_api.clock import SystemClock
 from wallet_api.database import Database
@@ -190,12 +191,11 @@ class Platform:
             access_log=access_log,
             live_trust=live_trust,
             checks=Checks(
-                verifiers=verifiers,
-                scenes=scenes,
-                licences=shown,
-                access_log=access_log,
+                records=StoredRecords(database, shown, one_time, access_log)
+                if database.is_sqlite
+                else CheckStatements(database, shown, registry, secrets.protector),
+                database=database,
                 trust=live_trust,
-                one_time=one_time,
                 signer=CheckSigner(lambda: key_ring.signer(KeyPurpose.CHECK)),
                 marks=secrets.protector,
                 clock=clock,

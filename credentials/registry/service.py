@@ -62,7 +62,7 @@ class Registry:
         if row is None:
             raise UnknownLicence("there is no such licence")
         holders = await repository.holders_of(session, [licence_id])
-        return self._opened(row, holders.get(licence_id, ()))
+        return self.opened(row, holders.get(licence_id, ()))
 
     async def newest_version(self, session: AsyncSession, licence_id: str) -> Licence:
         """A licence, or the newest version that followed it; the row is locked until the transaction ends.
@@ -223,7 +223,7 @@ class Registry:
             return []
         rows = await repository.licence_rows(session, licence_ids)
         holders = await repository.holders_of(session, licence_ids)
-        return [self._opened(row, holders.get(row.id, ())) for row in rows]
+        return [self.opened(row, holders.get(row.id, ())) for row in rows]
 
     def _opened_holder(self, row: Row[Any]) -> Holder:
         place = row.code_index.hex()
@@ -235,7 +235,8 @@ class Registry:
             mobile=self._protector.open(sealed, f"holder.mobile:{place}").decode() if sealed else None,
         )
 
-    def _opened(self, row: Row[Any], holder_ids: tuple[str, ...]) -> Licence:
+    def opened(self, row: Any, holder_ids: tuple[str, ...]) -> Licence:
+        """A stored licence with its personal data opened; `row` has the columns of `licence` as attributes."""
         content = orjson.loads(self._protector.open(row.content_sealed, f"licence.content:{row.id}"))
         return Licence(
             id=row.id,

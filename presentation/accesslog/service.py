@@ -33,11 +33,8 @@ class AccessLog:
         entry = AccessEntry(**_members(release), sequence=sequence, recorded_at=recorded_at)
         digest = entry_digest(release, recorded_at)
         values = _members(entry) | {"items": list(entry.items), "entry_hash": chained(previous, sequence, digest)}
-        note = {"reason": values.pop("reason"), "operator": values.pop("operator")}
-        values["note_sealed"] = None
-        if any(note.values()):
-            place = _place(entry.holder_id, sequence)
-            values["note_sealed"] = self._protector.seal(json.dumps(note, ensure_ascii=False).encode(), place)
+        del values["reason"], values["operator"]
+        values["note_sealed"] = sealed_note(release, self._protector)
         await repository.add(session, values)
 
     async def page(self, session: AsyncSession, holder_id: str, before: int | None, limit: int) -> AccessPage:
@@ -91,7 +88,7 @@ class AccessLog:
         members.pop("entry_hash")
         note: dict[str, Any] = {}
         if sealed is not None:
-            note = json.loads(self._protector.open(sealed, _place(row.holder_id, row.sequence)))
+            note = json.loads(self._protector.open(sealed, f"access_log.note:{row.holder_id}:{row.check_id}"))
         return AccessEntry(**members | {"items": tuple(members["items"])}, **note)
 
 
@@ -99,5 +96,9 @@ def _members(release: Release) -> dict[str, Any]:
     return dict(vars(release))
 
 
-def _place(holder_id: str, sequence: int) -> str:
-    return f"access_log.note:{holder_id}:{sequence}"
+def sealed_note(release: Release, protector: Protector) -> bytes | None:
+    """Reason and operator, sealed for their row; None where neither was given."""
+    if release.reason is None and release.operator is None:
+        return None
+    note = json.dumps({"reason": release.reason, "operator": release.operator}, ensure_ascii=False)
+    return protector.seal(note.encode(), f"access_log.note:{release.holder_id}:{release.check_id}")

@@ -1,6 +1,6 @@
 """Checks on line (亮证核验): a registered verifier sends a live code and is told, signed, what it may know.
 
-    result = await checks.check(session, "sh-traffic", CheckRequest(qr_text, scene_id="traffic-police-check"))
+    result = await checks.check("sh-traffic", CheckRequest(qr_text, scene_id="traffic-police-check"))
     outcomes = await journals.take(session, "sh-traffic", read_journal(body))     # what was checked without a network
 
 What is released is what the scene allows, the holder shows and the verifier asks for. It is released once a code, and
@@ -27,6 +27,7 @@ from presentation.checks.models import (
     ShownLicence,
     StatusPlaceKey,
 )
+from presentation.checks.records import StoredRecords
 from presentation.checks.service import Checks
 
 __all__ = [
@@ -47,5 +48,6 @@ __all__ = [
     "SceneNotAllowed",
     "ShownLicence",
     "StatusPlaceKey",
+    "StoredRecords",
     "read_journal",
 ]

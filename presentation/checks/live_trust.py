@@ -31,16 +31,12 @@ class LiveTrust:
         self._token = token
         return True
 
-    def check_shown(self, qr_text: str, challenge: bytes | None) -> Shown:
-        """Steps 1 to 10 of FORMAT.md §5.
-
-        Raises:
-            CodeRefused: with the verifier SDK's code.
-        """
+    def verdict(self, qr_text: str, challenge: bytes | None) -> Shown | CodeRefused:
+        """What steps 1 to 10 of FORMAT.md §5 say of a code; a refusal has the verifier SDK's code."""
         if self._verifier is None:
-            raise CodeRefused("the trust list is not read yet", code="trust_missing", outcome="cannot_tell")
+            return CodeRefused("the trust list is not read yet", code="trust_missing", outcome="cannot_tell")
         try:
             return self._verifier.check_shown(qr_text, challenge)
         except VerifierError as error:
             outcome = "not_valid" if isinstance(error, NotValid) else "cannot_tell"
-            raise CodeRefused(error.meaning.en, code=error.code, outcome=outcome) from error
+            return CodeRefused(error.meaning.en, code=error.code, outcome=outcome)

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 
+from presentation.scenes import Scene
 from presentation.shows import Profile
+from presentation.verifiers import Verifier
 
 
 class LicenceState(StrEnum):
@@ -71,6 +73,31 @@ class ShownLicence:
     portrait: str | None = field(repr=False)
     issued_at: datetime
     expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a check is decided on, read in one moment; None for what is not there.
+
+    Attributes:
+        scene: in its newest version, retired or not.
+        refusals, holders: of the verifier's last checks, as `patterns` counts them.
+    """
+
+    verifier: Verifier | None
+    scene: Scene | None
+    licence: ShownLicence | None
+    refusals: int
+    holders: int
+
+
+class Written(StrEnum):
+    """What became of a release."""
+
+    DONE = "done"
+    ALREADY_USED = "already_used"
+    SEQUENCE = "sequence"  # its number is one more in a long row
+    CHANGED = "changed"  # licence or verifier are not what they were when the check was decided
 
 
 @dataclass(frozen=True)

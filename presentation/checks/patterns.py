@@ -8,6 +8,7 @@ A module beside the vocabulary: the rules are one thing, and each is one bounded
 """
 
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,6 +20,7 @@ from presentation.checks.ports import Marks
 from presentation.verifiers import Verifier
 
 REFUSALS_WITHIN = timedelta(minutes=10)
+HOLDERS_WITHIN = timedelta(minutes=1)
 SEQUENCE_WITHIN = timedelta(hours=1)
 LONGEST_RUN = 5  # families and fleets have neighbouring numbers, seldom six of them
 REPORT_EVERY_S = 900  # one row for operators a quarter of an hour, however often it is stopped
@@ -29,33 +31,39 @@ _NUMBER = re.compile(r"(.*?)([0-9]{1,18})", re.DOTALL | re.ASCII)
 
 
 async def expect_usual(session: AsyncSession, verifier: Verifier, now: datetime) -> None:
-    """Look at a verifier's last checks.
+    """Look at a verifier's last checks, and refuse it when they are unusual.
 
     Raises:
         PatternStopped: there are too many refusals or holders among them.
     """
-    most = verifier.refusals_per_10_minutes
-    if await repository.recent_refusals(session, verifier.client_id, now - REFUSALS_WITHIN, most) >= most:
+    refusals, holders = await counts(session, verifier, now)
+    judge(verifier, refusals, holders)
+
+
+async def counts(session: AsyncSession, verifier: Verifier, now: datetime) -> tuple[int, int]:
+    """Refusals and distinct holders among a verifier's last checks; each is counted up to what is too many."""
+    within, most = scaled(REFUSALS_WITHIN, verifier.refusals_per_10_minutes)
+    refusals = await repository.recent_refusals(session, verifier.client_id, now - within, most)
+    within, most = scaled(HOLDERS_WITHIN, verifier.holders_per_minute)
+    return refusals, await repository.recent_holders(session, verifier.client_id, now - within, most)
+
+
+def judge(verifier: Verifier, refusals: int, holders: int) -> None:
+    """Refuse a verifier whose last checks are unusual.
+
+    Raises:
+        PatternStopped: too many refusals or holders.
+    """
+    if refusals >= scaled(REFUSALS_WITHIN, verifier.refusals_per_10_minutes)[1]:
         raise PatternStopped("refusals", "too many refused checks within ten minutes; wait, and check the devices")
-    within, most = _scaled(timedelta(minutes=1), verifier.holders_per_minute)
-    if await repository.recent_holders(session, verifier.client_id, now - within, most) >= most:
+    if holders >= scaled(HOLDERS_WITHIN, verifier.holders_per_minute)[1]:
         raise PatternStopped("holders", "more holders within a minute than this verifier is registered for")
 
 
-async def trace_release(
-    session: AsyncSession, marks: Marks, verifier: Verifier, licence: ShownLicence, now: datetime
-) -> None:
-    """Note a release.
-
-    Raises:
-        PatternStopped: its number is one more in a long row.
-    """
-    own, *neighbours = [_mark(marks, licence.type_code, near) for near in neighbouring(licence.number)]
-    run = await repository.trace_release(
-        session, verifier.client_id, now, licence.holder_id, own, neighbours, now - SEQUENCE_WITHIN
-    )
-    if run > LONGEST_RUN:
-        raise PatternStopped("sequence", "licence numbers one after another are not checked this way")
+def number_marks(marks: Marks, licence: ShownLicence) -> Sequence[bytes]:
+    """Blind marks of a licence's number and of those next to it, 16 bytes each."""
+    purpose = f"check_trace.number:{licence.type_code}"
+    return [marks.blind_index(purpose, near)[:16] for near in neighbouring(licence.number)]
 
 
 def neighbouring(number: str) -> list[str]:
@@ -77,10 +85,6 @@ def report_window(now: datetime) -> datetime:
     return now - timedelta(seconds=now.timestamp() % REPORT_EVERY_S)
 
 
-def _scaled(within: timedelta, most: int) -> tuple[timedelta, int]:
+def scaled(within: timedelta, most: int) -> tuple[timedelta, int]:
     """The same rate over a time in which at most MOST_COUNTED rows count: one check must not read thousands."""
     return (within, most) if most <= MOST_COUNTED else (within * MOST_COUNTED / most, MOST_COUNTED)
-
-
-def _mark(marks: Marks, type_code: str, number: str) -> bytes:
-    return marks.blind_index(f"check_trace.number:{type_code}", number)[:16]

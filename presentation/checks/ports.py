@@ -1,12 +1,14 @@
 """What checks need of others; wallet_api connects them."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from presentation.checks.models import ShownLicence, StatusPlaceKey
+from presentation.accesslog import Release
+from presentation.checks.models import Ground, LicenceState, ShownLicence, StatusPlaceKey, Written
 
 
 class Clock(Protocol):
@@ -26,12 +28,49 @@ class Licences(Protocol):
         """The licences whose passes have their status at these places, in their present state."""
         ...
 
+    async def state(self, session: AsyncSession, licence_id: str) -> LicenceState:
+        """What a licence is at this moment."""
+        ...
+
 
 class OneTimeValues(Protocol):
     """Values that count once."""
 
     async def burn(self, session: AsyncSession, purpose: str, value: str, expires_at: datetime) -> bool:
         """True for the first caller with this value, False for everybody after; one atomic statement."""
+        ...
+
+
+class UnitOfWork(Protocol):
+    """The database."""
+
+    def transaction(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """A session to write in, committed at the end of the block."""
+        ...
+
+    def snapshot(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """A session to read in."""
+        ...
+
+
+class CheckRecords(Protocol):
+    """What a check reads, and what it writes: each one transaction of its own."""
+
+    async def look_up(self, client_id: str, scene_id: str, place: StatusPlaceKey | None, now: datetime) -> Ground:
+        """Everything that a check is decided on.
+
+        Args:
+            place: of the pass that is shown, None when the code does not hold.
+        """
+        ...
+
+    async def write(self, release: Release, burned: bytes, burned_until: datetime, marks: Sequence[bytes]) -> Written:
+        """Burn the code, trace the release and append it to the holder's log: all of it or nothing.
+
+        Args:
+            burned: 32 bytes that stand for the code.
+            marks: of the licence's number, then of the numbers next to it.
+        """
         ...
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Table, func, select
+from sqlalchemy import Table, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -43,7 +43,7 @@ async def add(
     return (await session.execute(first)).first() is not None
 
 
-def scene_of(row: Row[Any]) -> Scene:
+def scene_of(row: Any) -> Scene:
     """A row as a value."""
     content = row.content
     return Scene(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Table, select, update
+from sqlalchemy import Table, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -50,7 +50,7 @@ async def set_scenes(session: AsyncSession, client_id: str, scenes: Sequence[str
     return (await session.execute(statement.returning(VERIFIER.c.client_id))).first() is not None
 
 
-def verifier_of(row: Row[Any]) -> Verifier:
+def verifier_of(row: Any) -> Verifier:
     """A row as a value."""
     return Verifier(
         client_id=row.client_id,

@@ -12,6 +12,11 @@ from wallet_api.oauth.tables import OneTimeValueRow
 _VALUES: Table = OneTimeValueRow.__table__  # type: ignore[attr-defined]
 
 
+def value_hash(purpose: str, value: str) -> bytes:
+    """What a value is remembered by: 32 bytes."""
+    return hashlib.sha256(f"{purpose}\x00{value}".encode(errors="surrogatepass")).digest()
+
+
 class OneTimeValues:
     """Burns values in the database: of any number of processes at once, one is first."""
 
@@ -22,8 +27,7 @@ class OneTimeValues:
             value: any text, also such as JSON escapes can smuggle in.
             expires_at: until when the value must be remembered.
         """
-        digest = hashlib.sha256(f"{purpose}\x00{value}".encode(errors="surrogatepass")).digest()
-        statement = insert(_VALUES).values(value_hash=digest, expires_at=expires_at)
+        statement = insert(_VALUES).values(value_hash=value_hash(purpose, value), expires_at=expires_at)
         first = statement.on_conflict_do_nothing(index_elements=["value_hash"]).returning(_VALUES.c.value_hash)
         return (await session.execute(first)).first() is not None
 

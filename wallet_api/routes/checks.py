@@ -77,11 +77,9 @@ async def check(body: CheckBody, platform: AppPlatform, verifier: Verifier) -> J
     200 with the signed result. A refusal has a stable `code` and, where it speaks of what was shown, `outcome`
     `not_valid` or `cannot_tell`; it releases nothing and leaves the code unused.
     """
-    client_id, request = verifier.client_id or "", body.request()
-    verdict = platform.checks.verdict(request)
+    client_id = verifier.client_id or ""
     try:
-        async with platform.database.transaction() as session:
-            result = await platform.checks.check(session, client_id, request, verdict)
+        result = await platform.checks.check(client_id, body.request())
     except CheckRefused as refusal:
         await _note(platform, client_id, refusal)
         raise
