@@ -84,6 +84,7 @@ def create_app(settings: Settings, *, platform: Platform | None = None) -> FastA
     app.state.platform = platform
     app.include_router(well_known.router(at))
     served = APIRouter(prefix=at)
+    served.include_router(checks.router)  # first: routes are tried in order, and this is where speed counts
     for module in (openid4vci, oauth, sign_in):  # where strangers may call, and make the store write
         served.include_router(module.router, dependencies=[Depends(limit_address)])
     for module in (
@@ -100,7 +101,6 @@ def create_app(settings: Settings, *, platform: Platform | None = None) -> FastA
         my_licences,
         inbox,
         showing,
-        checks,
         health,
         metrics,
     ):

@@ -9,16 +9,19 @@ Repositories write `sqlalchemy.dialects.postgresql.insert` for ON CONFLICT (SQLi
 """
 
 import asyncio
+import json
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Self
 
 import asyncpg
-from sqlalchemy import event, text
+from sqlalchemy import JSON, Dialect, Select, event, text
 from sqlalchemy.dialects.sqlite import DATETIME as SqliteDateTime
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
@@ -59,6 +62,7 @@ class Database:
         self._driver_url = parsed.set(drivername="postgresql").render_as_string(hide_password=False)
         self._driver_connections = max(4, pool_size // 2)
         self._driver: asyncpg.Pool | None = None
+        self._compiled: dict[Select[Any], _Compiled] = {}
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         if self.is_sqlite:
             if parsed.database and parsed.database != ":memory:":
@@ -127,6 +131,21 @@ class Database:
         except (asyncpg.InterfaceError, asyncpg.PostgresConnectionError) as error:
             raise ConnectionError("the database does not answer") from error
 
+    async def read_one(self, statement: Select[Any], **values: Any) -> Any:
+        """The first row of a Core query that stands by itself, or None; on PostgreSQL by `fetch_one`.
+
+        Args:
+            statement: one object for the life of the process, its values as `bindparam`s.
+        """
+        if self.is_sqlite:
+            async with self.snapshot() as session:
+                return (await session.execute(statement, values)).first()
+        if statement not in self._compiled:
+            self._compiled[statement] = _Compiled.of(statement, self.engine.dialect)
+        compiled = self._compiled[statement]
+        row = await self.fetch_one(compiled.text, *(values[name] for name in compiled.parameters))
+        return None if row is None else compiled.opened(row)
+
     async def create_all(self) -> None:
         """Create the tables from the models. For tests and benches; deployments run the migrations."""
         async with self.engine.begin() as connection:
@@ -163,6 +182,28 @@ class Rehearsal:
         """The session, for reading what was done so far."""
         async with self._free:
             yield self._session
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    """A query as asyncpg takes it."""
+
+    text: str
+    parameters: Sequence[str]
+    json_columns: Sequence[str]
+
+    @classmethod
+    def of(cls, statement: Select[Any], dialect: Dialect) -> Self:
+        compiled: Any = statement.compile(dialect=dialect)
+        json_columns = [str(column.key) for column in statement.selected_columns if isinstance(column.type, JSON)]
+        return cls(str(compiled), compiled.positiontup, json_columns)
+
+    def opened(self, row: Any) -> SimpleNamespace:
+        """The row with its columns as attributes."""
+        values = dict(row)
+        for name in self.json_columns:
+            values[name] = values[name] and json.loads(values[name])
+        return SimpleNamespace(**values)
 
 
 async def _leave_as_it_is(_connection: Any) -> None:

@@ -19,6 +19,10 @@ def get_platform(request: Request) -> Platform:
     return platform
 
 
+async def _platform(request: Request) -> Platform:
+    return get_platform(request)  # what is not `async` FastAPI runs in a thread, which costs more than a query
+
+
 async def limit_address(request: Request) -> None:
     """Count a call of somebody who need not say who they are."""
     await _count(request, "address", address_block(request.client.host if request.client else ""))
@@ -68,7 +72,7 @@ class _Caller(SecurityBase):
         return access
 
 
-AppPlatform = Annotated[Platform, Depends(get_platform)]
+AppPlatform = Annotated[Platform, Depends(_platform)]
 Wallet = Annotated[Access, Depends(_Caller("wallet", None))]
 Department = Annotated[Access, Depends(_Caller("department", DEPARTMENT_SCOPE))]
 Verifier = Annotated[Access, Depends(_Caller("verifier", VERIFIER_SCOPE))]

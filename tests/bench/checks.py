@@ -247,7 +247,7 @@ async def _devices(platform: Platform, count: int) -> list[tuple[ec.EllipticCurv
             licence = (await platform.registry.by_number(session, "driving-licence", resident_id(number)))[-1]
             end = platform.clock.now().replace(year=platform.clock.now().year + 1)
             await platform.issuance.record(
-                session, licence.id, licence.holder_ids[0], "dc+sd-jwt", thumbprint, bytes(8), [end]
+                session, licence.id, licence.holder_ids[0], "dc+sd-jwt", [thumbprint], bytes(8), [end]
             )
         devices.append((key, licence.id, licence.holder_ids[0]))
     return devices

@@ -4,10 +4,11 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Table, delete, insert, or_, select, update
+from sqlalchemy import Row, Table, bindparam, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.dml import ReturningUpdate
 
+from wallet_api.database import Database
 from wallet_api.oauth.tables import AccessTokenRow, AuthorizationRequestRow, OAuthClientRow, WalletGrantRow
 
 CLIENT: Table = OAuthClientRow.__table__  # type: ignore[attr-defined]
@@ -77,27 +78,30 @@ async def insert_token(session: AsyncSession, token: Mapping[str, Any]) -> None:
     await session.execute(insert(TOKEN).values(token))
 
 
-async def live_token(session: AsyncSession, token_hash: bytes, now: datetime) -> Row[Any] | None:
+_TOKEN = (
+    select(
+        TOKEN,
+        CLIENT.c.active,
+        CLIENT.c.authority_codes,
+        GRANT.c.revoked_at,
+        GRANT.c.client_id.label("wallet_client_id"),
+        GRANT.c.holder_id,
+        GRANT.c.licence_id,
+        GRANT.c.credential_identifiers,
+    )
+    .outerjoin(CLIENT, CLIENT.c.client_id == TOKEN.c.client_id)
+    .outerjoin(GRANT, GRANT.c.id == TOKEN.c.grant_id)
+    .where(TOKEN.c.token_hash == bindparam("token_hash"), TOKEN.c.expires_at > bindparam("now"))
+)
+
+
+async def live_token(database: Database, token_hash: bytes, now: datetime) -> Any:
     """A token that is not over, with its client's registration or its holder's grant.
 
-    A suspended client's token is dead, and so is one whose grant was revoked.
+    A suspended client's token is dead, and so is one whose grant was revoked. A query of its own: every request begins
+    with it.
     """
-    statement = (
-        select(
-            TOKEN,
-            CLIENT.c.active,
-            CLIENT.c.authority_codes,
-            GRANT.c.revoked_at,
-            GRANT.c.client_id.label("wallet_client_id"),
-            GRANT.c.holder_id,
-            GRANT.c.licence_id,
-            GRANT.c.credential_identifiers,
-        )
-        .outerjoin(CLIENT, CLIENT.c.client_id == TOKEN.c.client_id)
-        .outerjoin(GRANT, GRANT.c.id == TOKEN.c.grant_id)
-        .where(TOKEN.c.token_hash == token_hash, TOKEN.c.expires_at > now)
-    )
-    row = (await session.execute(statement)).first()
+    row = await database.read_one(_TOKEN, token_hash=token_hash, now=now)
     if row is None or row.revoked_at is not None or (row.client_id is not None and not row.active):
         return None
     return row

@@ -156,13 +156,13 @@ class Tokens:
         if scheme.lower() not in ("bearer", "dpop") or not token:
             raise AccessRefused("Bearer" if scope else "DPoP", None)
         scheme = "DPoP" if scheme.lower() == "dpop" else "Bearer"
-        async with self._database.transaction() as session:
-            row = await repository.live_token(session, _hash(token), self._clock.now())
-            if row is None:
-                raise AccessRefused(scheme, "invalid_token", "the token is unknown or over")
-            if (scheme == "DPoP") != (row.jkt is not None):
-                raise AccessRefused(scheme, "invalid_token", "the token is not of this type")
-            if row.jkt is not None:
+        row = await repository.live_token(self._database, _hash(token), self._clock.now())
+        if row is None:
+            raise AccessRefused(scheme, "invalid_token", "the token is unknown or over")
+        if (scheme == "DPoP") != (row.jkt is not None):
+            raise AccessRefused(scheme, "invalid_token", "the token is not of this type")
+        if row.jkt is not None:
+            async with self._database.transaction() as session:
                 await self._check_binding(session, row.jkt, dpop, method, url, token)
         if row.grant_id is None if scope is None else scope not in row.scope.split():
             raise AccessRefused(scheme, "insufficient_scope", "the token is not for this")
