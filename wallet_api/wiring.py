@@ -308,5 +308,5 @@ def trust_list_types(catalogue: Catalogue, public_url: str) -> Sequence[TrustLis
                 TrustListItem(item.name, item.face_key, LocalText(item.label.zh, item.label.en)) for item in kind.items
             ],
         )
-        for kind in catalogue.types()
+        for kind in catalogue.every_version()
     ]

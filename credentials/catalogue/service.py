@@ -64,6 +64,10 @@ class Catalogue:
         """The newest version of every type, by code."""
         return tuple(self._newest.values())
 
+    def every_version(self) -> tuple[LicenceType, ...]:
+        """Every version of every type, by code, the oldest first: licences keep the one that they were issued under."""
+        return tuple(kind for _, kind in sorted(self._versions.items()))
+
     def get(self, code: str, version: int | None = None) -> LicenceType:
         """One type; without `version` its newest.
 

@@ -16,7 +16,8 @@ import orjson
 from credentials.catalogue import Catalogue, ItemError, LicenceType, UnknownType
 from credentials.catalogue.models import HolderCodeType
 from credentials.registry.errors import IdentifierError, RowError
-from credentials.registry.formats.gbt36904 import Identifier
+from credentials.registry.formats.gbt36903 import RESIDENT_ID, district_is_known
+from credentials.registry.formats.gbt36904 import MAX_VERSION, Identifier
 from credentials.registry.lifecycle import check_step
 from credentials.registry.models import (
     CertState,
@@ -67,7 +68,9 @@ class ChunkPlan:
     counts: Counter[str] = field(default_factory=Counter)
 
     def flag(self, code: str, field: str, detail: str) -> None:
-        """Note what is wrong with the row that is being planned, although it is accepted."""
+        """Note what is wrong with the row that is being planned, although it is accepted; once a row."""
+        if self.flags and self.flags[-1].line == self.line:
+            return
         self.flags.append(Rejection(self.line, code, field, detail))
         self.counts["flagged"] += 1
 
@@ -112,7 +115,7 @@ class Planner:
         if predecessor is not None and predecessor.type_code != licence_type.code:
             raise RowError("type_changed", "certificate_type_code", "a new version keeps the licence's type")
         version = current.version + 1 if current else 1
-        identifier = self._identifier(chunk, content, version)
+        identifier = self._identifier(chunk, content, version, licence_type)
         if predecessor is not None:  # also one that has lapsed: who cancels it at this moment must notice
             self._move(chunk, predecessor, row, CertState.LAPSED if current else CertState.CANCELLED, digest)
         licence_id = new_id(chunk.now)
@@ -175,15 +178,21 @@ class Planner:
                 "authority_not_yours", "certificate_issuing_authority_code", "you do not write for this authority"
             )
 
-    def _identifier(self, chunk: ChunkPlan, content: LicenceContent, version: int) -> Identifier:
+    def _identifier(
+        self, chunk: ChunkPlan, content: LicenceContent, version: int, licence_type: LicenceType
+    ) -> Identifier:
+        """GB/T 36904: strict on what we make, lenient on what is out there already (`_flag` tells of it)."""
         if content.identifier is None:
+            if version > MAX_VERSION:
+                raise RowError("versions_exhausted", "source_record_id", "an identifier counts to version 999")
             serial = secrets.token_hex(10).upper()
             return Identifier.issue(content.type_code, content.authority_code, serial, version)
         try:
             identifier = Identifier.from_text(content.identifier)
         except IdentifierError as error:
             raise RowError("identifier_malformed", "certificate_identifier", error.detail) from error
-        if (identifier.type_code, identifier.authority_code) != (content.type_code, content.authority_code):
+        issuers = {content.authority_code, content.area_code, _area_of(licence_type, content.authority_code)}
+        if identifier.type_code != content.type_code or identifier.authority_code not in issuers:
             raise RowError("identifier_mismatch", "certificate_identifier", "names another type or another authority")
         if content.identifier in chunk.taken:
             raise RowError("identifier_taken", "certificate_identifier", "another licence carries this identifier")
@@ -205,8 +214,7 @@ class Planner:
         sealed = {"number": content.number, "holders": content.holders, "items": items}
         if content.representatives:
             sealed["representatives"] = content.representatives
-        if not identifier.check_holds:
-            chunk.flag("identifier_check_failed", "certificate_identifier", "the check character is not the right one")
+        _flag(chunk, content, identifier)
         chunk.fresh[licence.id] = {
             "id": licence.id,
             "identifier": str(identifier),
@@ -286,6 +294,23 @@ class Planner:
             "batch_id": chunk.batch_id,
             "occurred_at": chunk.now,
         }
+
+
+def _area_of(licence_type: LicenceType, authority_code: str) -> str | None:
+    return next(body.area_code for body in licence_type.issuing_authorities if body.code == authority_code)
+
+
+def _flag(chunk: ChunkPlan, content: LicenceContent, identifier: Identifier) -> None:
+    """What is taken as it is, because the holder is not to suffer for it, and told to the department."""
+    if not identifier.check_holds:
+        chunk.flag("identifier_check_failed", "certificate_identifier", "the check character is not the right one")
+    if identifier.authority_code != content.authority_code:
+        chunk.flag("identifier_area_code", "certificate_identifier", "names an area in place of the issuing authority")
+    for role, parties in (("holder", content.holders), ("representative", content.representatives)):
+        for at, party in enumerate(parties):
+            if party.code_type == RESIDENT_ID and not district_is_known(party.code):
+                field = f"certificate_{role}s[{at}].certificate_{role}_code"
+                chunk.flag("district_unknown", field, "no district had these six digits in the year of birth")
 
 
 def _canonical(row: IntakeRow) -> str:

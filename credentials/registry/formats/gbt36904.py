@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache
 from credentials.registry.errors import IdentifierError
 
 ROOT = "1.2.156.3005.2"
+MAX_VERSION = 999  # three digits
 _FORM = re.compile(
     r"1\.2\.156\.3005\.2\.([0-9A-Z]{21})\.([0-9A-Z]{18}|[0-9]{6})\.([0-9A-Z]{1,40})\.([0-9]{3})\.([0-9A-Z])"
 )
