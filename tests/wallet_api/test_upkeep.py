@@ -1,0 +1,47 @@
+"""The operator's commands on an embedded deployment of their own."""
+
+import json
+import secrets
+from base64 import b64encode
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from credentials.registry.formats.gbt36904 import Identifier
+from tests.credentials.rows import DRIVING, TRAFFIC_POLICE, driving_row, lines, step_row
+from wallet_api.cli import app
+from wallet_api.settings import Settings
+
+
+def test_a_life_is_told_and_keys_are_rotated_by_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def liangzheng(*arguments: str, ends_with: int = 0) -> str:
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == ends_with, done.output
+        return done.output
+
+    first, second = (str(Identifier.issue(DRIVING, TRAFFIC_POLICE, "2024000001", version)) for version in (1, 2))
+    renewal = {"operate_type": "02", "source_version": 2, "certificate_identifier": second}
+    rows = [driving_row(1, certificate_identifier=first), driving_row(1, **renewal), step_row(1, 3, "03")]
+    (tmp_path / "rows.ndjson").write_bytes(b"\n".join(lines(*rows)))
+    liangzheng("import", "rows.ndjson")
+    life = liangzheng("lineage", first)
+    assert life == liangzheng("lineage", second)
+    assert life.count(" → ") == 4, "issued, renewed from, renewed to, suspended"
+    assert life.index(first) < life.index("02 renew → 05 lapsed") < life.index(second) < life.index("03 suspend → 02")
+
+    file = tmp_path / "data" / "secrets.json"
+    kept = json.loads(file.read_text())
+    new = f"2026-11:{b64encode(secrets.token_bytes(32)).decode()}"
+    file.write_text(json.dumps(kept | {"encryption_keys": f"{new},{kept['encryption_keys']}"}))
+    assert "not under the active key" in liangzheng("reseal", "--check", ends_with=1)
+    assert "can be dropped" in liangzheng("reseal")
+    file.write_text(json.dumps(kept | {"encryption_keys": new}))
+    assert "all values are under the active key" in liangzheng("reseal", "--check")
+    assert liangzheng("lineage", first) == life
+    assert "this deployment can run" in liangzheng("check-config")
