@@ -12,12 +12,14 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from tests.credentials.rows import driving_row
+from credentials.catalogue import Catalogue
+from tests.credentials.rows import business_row, driving_row, organisation_code
 from tests.fakes import FakeClock
 from tests.wallet_api.running import Running
 from tests.wallet_api.sign_in_site import CSRF, PlainBrowser, served
 from tests.wallet_api.signing_in import SigningWallet, answer_in
 from wallet_api.database import Database
+from wallet_api.reference.holder import PROFILES, HeldCredential, HolderWallet
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 NAMES = {1: "张三丰", 2: "<b>李四</b>"}
@@ -183,6 +185,62 @@ async def test_a_production_deployment_without_a_provider_takes_no_authorization
     assert "authorization_code" not in metadata["grant_types_supported"]
     assert code_of(await PlainBrowser.of(running).open(f"{running.url}/oauth/demo/x"))[0] == 400
     await running.http.aclose()
+
+
+async def test_a_person_acts_for_an_organisation_whose_licence_names_them_and_for_no_other(
+    tmp_path: Path, clock: FakeClock, database: Database
+) -> None:
+    kinds = Catalogue(map(Catalogue.default().get, ("driving-licence", "business-licence")))
+    running = await Running.start(tmp_path, clock, database, catalogue=kinds)
+    await running.take(driving_row(1), business_row(1), business_row(2))
+    wallet, browser = SigningWallet(running), PlainBrowser.of(running)
+    page = await consent_page(wallet, browser, scope="business-licence driving-licence")
+    holders = re.findall(r'name="holder" value="(\w+)"', page.text)
+    assert (len(holders), holders[0]) == (2, await wallet.holder_id())
+    async with running.platform.database.snapshot() as session:
+        code = organisation_code(2)
+        stranger = await running.platform.registry.holder_by_code(session, "001", code)
+    forced = await browser.send(page, decision="approve", holder=stranger.id)
+    assert code_of(forced) == (403, "nothing_to_grant")
+    back = await browser.send(page, decision="approve", holder=holders[1])
+    wallet.take(await wallet.exchange(answer_in(back.headers["location"])["code"]))
+    assert wallet.last["scope"] == "business-licence"  # the person's own licence is not the organisation's
+    assert await running.count("wallet_grant", holder_id=holders[1]) == 1
+    request = await wallet.request(credential_configuration_id="business-licence")
+    assert (await wallet.ask_credential(request)).status_code == 200
+    own = await wallet.ask_credential(await wallet.request())
+    assert own.status_code == 400
+    await running.http.aclose()
+
+
+async def test_the_reference_holder_signs_in_through_an_address_of_its_own_machine(
+    tmp_path: Path, clock: FakeClock, database: Database
+) -> None:
+    async with served(tmp_path, clock, database, dpop_nonce_required=True) as running:
+        await running.take(driving_row())
+        loop = asyncio.get_running_loop()
+        invited: asyncio.Future[str] = loop.create_future()
+
+        def invite(url: str) -> None:
+            loop.call_soon_threadsafe(invited.set_result, url)
+
+        def signed_in() -> list[HeldCredential]:
+            with httpx.Client() as http:
+                wallet = HolderWallet(tmp_path / "holder", clock)
+                return wallet.sign_in(http, running.url, [], 1, lambda credential: None, invite)
+
+        work = asyncio.create_task(asyncio.to_thread(signed_in))
+        async with httpx.AsyncClient() as http:
+            browser, wallet = PlainBrowser(http), SigningWallet(running)
+            demo = await browser.follow(await browser.open(await invited))
+            page = await browser.follow(await browser.send(demo, holder=await wallet.holder_id()))
+            answer = await browser.send(page, decision="approve", holder=await wallet.holder_id())
+            elsewhere = httpx.URL(answer.headers["location"]).copy_with(path="/favicon.ico")
+            assert (await http.get(elsewhere)).status_code == 404
+            assert (await browser.follow(answer)).status_code == 200
+        (held,) = await work
+        assert held.configuration_id == "driving-licence"
+        assert {one.profile for one in held.passes} == set(PROFILES)
 
 
 # ---- in a real browser

@@ -1,6 +1,8 @@
 """Try the platform as a holder's device would: fetch a licence, show it without a network."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -28,22 +30,28 @@ def get(
 ) -> None:
     """Fetch the licence of an offer over OpenID4VCI, check it, and keep it with its device key."""
     settings = Settings()
-    with httpx.Client(timeout=10) as http:
-        try:
-            held = _wallet(settings).get(http, link, tx_code, days, lambda vc: _check(settings, vc))
-        except HolderError as error:
-            fail(str(error))
-        except (NotValid, CannotTell) as error:
-            fail(f"the issuer's credential was refused: {error.detail} ({error.code})")
-        except (KeyError, IndexError, TypeError):
-            fail("the issuer's answer is out of form")
-        except httpx.HTTPError as error:
-            explain(error, settings.public_url)
-    disclosures = held.credential.count("~") - 1
-    console.print(
-        f"[green]✓[/] {held.id}: an SD-JWT VC with {disclosures} disclosures, checked up to the anchor, "
-        f"and {len(held.passes)} passes for the next {days} days"
-    )
+    with _fetching(settings) as http:
+        held = _wallet(settings).get(http, link, tx_code, days, lambda vc: _check(settings, vc))
+    _tell(held, days)
+
+
+@app.command("sign-in")
+def sign_in(
+    types: Annotated[list[str] | None, typer.Argument(metavar="TYPE", help="Licence types; all when left out.")] = None,
+    days: Annotated[int, typer.Option(min=1, max=7, help="For how many days ahead to fetch passes.")] = 3,
+) -> None:
+    """Sign in with a browser on this machine, and fetch the licences that you allow."""
+    settings = Settings()
+
+    def invite(url: str) -> None:
+        console.print("Open this address in a browser on this machine, and sign in there:")
+        typer.echo(url)
+
+    with _fetching(settings) as http:
+        for held in _wallet(settings).sign_in(
+            http, settings.public_url, types or [], days, lambda vc: _check(settings, vc), invite
+        ):
+            _tell(held, days)
 
 
 @app.command("list")
@@ -84,6 +92,30 @@ def show(
         fail("--challenge is hexadecimal")
     except KeyboardInterrupt:
         return
+
+
+@contextmanager
+def _fetching(settings: Settings) -> Iterator[httpx.Client]:
+    """What may go wrong with an issuer ends the command with one line."""
+    with httpx.Client(timeout=10) as http:
+        try:
+            yield http
+        except HolderError as error:
+            fail(str(error))
+        except (NotValid, CannotTell) as error:
+            fail(f"the issuer's credential was refused: {error.detail} ({error.code})")
+        except (KeyError, IndexError, TypeError):
+            fail("the issuer's answer is out of form")
+        except httpx.HTTPError as error:
+            explain(error, settings.public_url)
+
+
+def _tell(held: HeldCredential, days: int) -> None:
+    disclosures = held.credential.count("~") - 1
+    console.print(
+        f"[green]✓[/] {held.id}: an SD-JWT VC with {disclosures} disclosures, checked up to the anchor, "
+        f"and {len(held.passes)} passes for the next {days} days"
+    )
 
 
 def _draw(code: str, held: HeldCredential, text: bool, png: Path | None) -> None:

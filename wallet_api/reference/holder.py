@@ -1,14 +1,15 @@
 """A holder's device: fetches a licence over OpenID4VCI, keeps it with its key in files, shows it without a network."""
 
 import base64
+import hashlib
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -20,8 +21,10 @@ from credentials.issuance import PRE_AUTHORIZED_CODE, PROOF_TYP
 from credentials.registry.ports import Clock
 from presentation.shows import CTI_BYTES, encode_proof, qr_text
 from wallet_api.reference.jwts import dpop_proof, signed
+from wallet_api.reference.loopback import Loopback
 
 PROFILES = ("minimal", "face")
+CLIENT_ID = "liangzheng-reference-holder"
 
 
 class HolderError(Exception):
@@ -75,26 +78,55 @@ class HolderWallet:
             HolderError: the offer or the issuer is out of form, or the issuer refused.
         """
         offer = _json(http.get(_offer_uri(link)))
-        issuer, grant = offer["credential_issuer"], offer["grants"][PRE_AUTHORIZED_CODE]
+        grant = offer["grants"][PRE_AUTHORIZED_CODE]
         if "tx_code" in grant and not tx_code:
             raise HolderError("this offer asks for the transaction code that you were told: add --tx-code")
-        metadata = _json(http.get(_well_known(issuer, "openid-credential-issuer")))
-        server = _json(http.get(_well_known(issuer, "oauth-authorization-server")))
-        if metadata["credential_issuer"] != issuer or server["issuer"] != issuer:
-            raise HolderError("the issuer's metadata names another issuer")
-        session = _Session(http, JWK.generate(kty="EC", crv="P-256"), self._clock)
-        session.sign_in(server["token_endpoint"], grant["pre-authorized_code"], tx_code)
-        configuration_id = offer["credential_configuration_ids"][0]
-        credential = session.credential(metadata, configuration_id)
+        session = _Session(http, offer["credential_issuer"], self._clock)
+        session.redeem(grant["pre-authorized_code"], tx_code)
+        return self._fetched(session, offer["credential_configuration_ids"][0], days, verify)
+
+    def sign_in(
+        self,
+        http: httpx.Client,
+        issuer: str,
+        configuration_ids: Sequence[str],
+        days: int,
+        verify: Callable[[str], object],
+        invite: Callable[[str], object],
+    ) -> list[HeldCredential]:
+        """Have the holder sign in with a browser on this machine, and fetch what they allow.
+
+        Args:
+            configuration_ids: what to ask for; none asks for everything.
+            invite: given the address to open.
+
+        Raises:
+            HolderError: the holder declined, or the issuer refused or is out of form.
+        """
+        session = _Session(http, issuer, self._clock)
+        wanted = configuration_ids or list(session.metadata["credential_configurations_supported"])
+        with Loopback() as loopback:
+            request = PushedRequest(loopback.redirect_uri, wanted)
+            invite(session.push(request))
+            code = request.code_in(loopback.wait(), issuer)
+        granted = session.exchange(request, code)
+        return [self._fetched(session, one, days, verify) for one in granted]
+
+    def _fetched(
+        self, session: "_Session", configuration_id: str, days: int, verify: Callable[[str], object]
+    ) -> HeldCredential:
+        """A credential with a device key of its own, checked and kept."""
+        key = JWK.generate(kty="EC", crv="P-256")
+        credential = session.credential(key, configuration_id)
         verify(credential)
         held = HeldCredential(
             id=f"{configuration_id}-{secrets.token_hex(4)}",
-            issuer=issuer,
+            issuer=session.issuer,
             configuration_id=configuration_id,
             fetched_at_s=int(self._clock.now().timestamp()),
             credential=credential,
-            key_pem=session.key.export_to_pem(private_key=True, password=None).decode(),
-            passes=tuple(held for profile in PROFILES for held in session.passes(issuer, profile, days)),
+            key_pem=key.export_to_pem(private_key=True, password=None).decode(),
+            passes=tuple(held for profile in PROFILES for held in session.passes(key, profile, days)),
         )
         self._keep(held)
         return held
@@ -141,45 +173,105 @@ class HolderWallet:
         draft.rename(self._home / f"{held.id}.json")
 
 
-class _Session:
-    """One visit to an issuer with one device key."""
+class PushedRequest:
+    """What a wallet remembers between its pushed request and the answer (RFC 7636 §4, RFC 9207 §2.4)."""
 
-    def __init__(self, http: httpx.Client, key: JWK, clock: Clock) -> None:
-        self.key = key
+    def __init__(self, redirect_uri: str, configuration_ids: Sequence[str]) -> None:
+        self.redirect_uri = redirect_uri
+        self.verifier = secrets.token_urlsafe(48)
+        self._state = secrets.token_urlsafe(16)
+        challenge = hashlib.sha256(self.verifier.encode()).digest()
+        self.form = {
+            "response_type": "code",
+            "client_id": CLIENT_ID,
+            "redirect_uri": redirect_uri,
+            "state": self._state,
+            "scope": " ".join(configuration_ids),
+            "code_challenge": base64.urlsafe_b64encode(challenge).rstrip(b"=").decode(),
+            "code_challenge_method": "S256",
+        }
+
+    def code_in(self, answer: Mapping[str, str], issuer: str) -> str:
+        """The code of an answer to this request, by this issuer.
+
+        Raises:
+            HolderError: it is an error, or an answer to something else.
+        """
+        if answer.get("state") != self._state or answer.get("iss") != issuer:
+            raise HolderError("the answer is not one to this request; begin anew")
+        if "code" not in answer:
+            raise HolderError(f"nothing was granted ({answer.get('error')})")
+        return answer["code"]
+
+
+class _Session:
+    """One visit to an issuer, under one DPoP key."""
+
+    def __init__(self, http: httpx.Client, issuer: str, clock: Clock) -> None:
+        self.issuer = issuer
+        self.metadata = _json(http.get(_well_known(issuer, "openid-credential-issuer")))
+        self._server = _json(http.get(_well_known(issuer, "oauth-authorization-server")))
+        if self.metadata["credential_issuer"] != issuer or self._server["issuer"] != issuer:
+            raise HolderError("the issuer's metadata names another issuer")
         self._http = http
         self._clock = clock
-        self._token = ""
+        self._key = JWK.generate(kty="EC", crv="P-256")
+        self._token: str | None = None
 
-    def sign_in(self, endpoint: str, code: str, tx_code: str | None) -> None:
+    def redeem(self, code: str, tx_code: str | None) -> None:
+        """Exchange a pre-authorized code."""
         form = {"grant_type": PRE_AUTHORIZED_CODE, "pre-authorized_code": code}
         if tx_code:
             form["tx_code"] = tx_code
-        proof = dpop_proof(self.key, "POST", endpoint, self._clock.now())
-        self._token = _json(self._http.post(endpoint, data=form, headers={"DPoP": proof}))["access_token"]
+        self._token = self._sent(self._server["token_endpoint"], data=form)["access_token"]
 
-    def credential(self, metadata: dict[str, Any], configuration_id: str) -> str:
-        nonce = _json(self._http.post(metadata["nonce_endpoint"]))["c_nonce"]
-        claims = {
-            "aud": metadata["credential_issuer"],
-            "iat": int(self._clock.now().timestamp()),
-            "nonce": nonce,
+    def push(self, request: PushedRequest) -> str:
+        """Push a request: the address to open in a browser."""
+        answer = self._sent(self._server["pushed_authorization_request_endpoint"], data=request.form)
+        query = urlencode({"client_id": CLIENT_ID, "request_uri": answer["request_uri"]})
+        return f"{self._server['authorization_endpoint']}?{query}"
+
+    def exchange(self, request: PushedRequest, code: str) -> list[str]:
+        """Exchange a code: the configurations that were granted."""
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "client_id": CLIENT_ID,
+            "redirect_uri": request.redirect_uri,
+            "code_verifier": request.verifier,
         }
-        proof = signed(self.key, PROOF_TYP, claims, with_jwk=True)
+        answer = self._sent(self._server["token_endpoint"], data=form)
+        self._token = answer["access_token"]
+        return str(answer["scope"]).split()
+
+    def credential(self, key: JWK, configuration_id: str) -> str:
+        """A credential for this device key."""
+        nonce = _json(self._http.post(self.metadata["nonce_endpoint"]))["c_nonce"]
+        claims = {"aud": self.issuer, "iat": int(self._clock.now().timestamp()), "nonce": nonce}
+        proof = signed(key, PROOF_TYP, claims, with_jwk=True)
         request = {"credential_configuration_id": configuration_id, "proofs": {"jwt": [proof]}}
-        answer = self._post(metadata["credential_endpoint"], request)
+        answer = self._sent(self.metadata["credential_endpoint"], json=request)
         if "transaction_id" in answer:
             raise HolderError("a clerk of the issuing authority must release this licence first")
         return str(answer["credentials"][0]["credential"])
 
-    def passes(self, issuer: str, profile: str, days: int) -> Iterator[HeldPass]:
-        request = {"jwk": self.key.export_public(as_dict=True), "profile": profile, "days": days}
-        for one in self._post(f"{issuer}/api/v1/me/passes", request)["passes"]:
+    def passes(self, key: JWK, profile: str, days: int) -> Iterator[HeldPass]:
+        """Passes for the credential of this device key."""
+        request = {"jwk": key.export_public(as_dict=True), "profile": profile, "days": days}
+        for one in self._sent(f"{self.issuer}/api/v1/me/passes", json=request)["passes"]:
             yield HeldPass(profile, one["pass"], one["not_before"], one["expires_at"])
 
-    def _post(self, url: str, body: Any) -> dict[str, Any]:
-        proof = dpop_proof(self.key, "POST", url, self._clock.now(), self._token)
-        headers = {"Authorization": f"DPoP {self._token}", "DPoP": proof}
-        return _json(self._http.post(url, json=body, headers=headers))
+    def _sent(self, url: str, **body: Any) -> dict[str, Any]:
+        """POST with a DPoP proof; once more when the server wants its nonce in it (RFC 9449 §8)."""
+        answer = self._posted(url, None, **body)
+        if answer.is_error and "use_dpop_nonce" in answer.text + answer.headers.get("WWW-Authenticate", ""):
+            answer = self._posted(url, answer.headers.get("DPoP-Nonce"), **body)
+        return _json(answer)
+
+    def _posted(self, url: str, nonce: str | None, **body: Any) -> httpx.Response:
+        proof = dpop_proof(self._key, "POST", url, self._clock.now(), self._token, nonce)
+        headers = {"DPoP": proof} | ({"Authorization": f"DPoP {self._token}"} if self._token else {})
+        return self._http.post(url, headers=headers, **body)
 
 
 def _offer_uri(link: str) -> str:

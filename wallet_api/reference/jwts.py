@@ -23,14 +23,18 @@ def signed(key: JWK, typ: str, claims: Json, *, with_jwk: bool = False) -> str:
     return str(token.serialize())
 
 
-def dpop_proof(key: JWK, method: str, url: str, now: datetime, access_token: str | None = None) -> str:
-    """A DPoP proof (RFC 9449 §4.2), bound to the access token when there is one."""
+def dpop_proof(
+    key: JWK, method: str, url: str, now: datetime, access_token: str | None = None, nonce: str | None = None
+) -> str:
+    """A DPoP proof (RFC 9449 §4.2), bound to the access token and the server's nonce when there is one."""
     claims: dict[str, Any] = {
         "jti": secrets.token_urlsafe(16),
         "htm": method,
         "htu": url,
         "iat": int(now.timestamp()),
     }
+    if nonce is not None:
+        claims["nonce"] = nonce
     if access_token is not None:
         digest = hashlib.sha256(access_token.encode()).digest()
         claims["ath"] = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
