@@ -129,6 +129,20 @@ async def test_what_nobody_knows_is_ignored_and_lawful_redirect_uris_are_taken(w
         assert ((await wallet.push(redirect_uri=uri)).status_code, uri) == (201, uri)
 
 
+async def test_an_issuer_state_says_what_is_asked_for_where_the_wallet_does_not(wallet: SigningWallet) -> None:
+    platform = wallet.running.platform
+    async with platform.database.transaction() as session:
+        offer = await platform.issuance.push_offer(session, await wallet.running.licence_id())
+    assert offer.issuer_state is not None
+    for unknown in ("x", "\x00", f"{offer.issuer_state}x"):
+        assert refusal(await wallet.push(scope=ABSENT, issuer_state=unknown)) == (400, "invalid_scope")
+    await wallet.signed_in(scope=ABSENT, issuer_state=offer.issuer_state)
+    assert wallet.last["scope"] == DRIVING
+    other = SigningWallet(wallet.running)  # whoever brings it signs in as themself
+    await other.signed_in(2, scope=ABSENT, issuer_state=offer.issuer_state)
+    assert await wallet.running.count("wallet_grant", holder_id=await wallet.holder_id(2)) == 1
+
+
 # ---- opening it
 
 

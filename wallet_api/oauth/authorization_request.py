@@ -34,7 +34,13 @@ class AuthorizationRequest:
 
     @classmethod
     def from_form(
-        cls, form: Mapping[str, str], *, client_id: str, configurations: Collection[str], issuer: str
+        cls,
+        form: Mapping[str, str],
+        *,
+        client_id: str,
+        configurations: Collection[str],
+        issuer: str,
+        offered: str | None = None,
     ) -> Self:
         """Check the parameters of a pushed request; unknown ones are ignored, and so are unknown scope values.
 
@@ -43,6 +49,7 @@ class AuthorizationRequest:
             client_id: who pushes, authenticated or not.
             configurations: the credential configuration ids that there are; each is a scope value of its own.
             issuer: the Credential Issuer Identifier.
+            offered: what the offer of an `issuer_state` is about: asked for where the wallet names nothing itself.
 
         Raises:
             OAuthError: with the code that RFC 6749 §4.1.2.1, RFC 9101 §6 or RFC 9396 §5 gives it.
@@ -60,7 +67,7 @@ class AuthorizationRequest:
         if "authorization_details" in form:
             detailed = read_authorization_details(form["authorization_details"], configurations, issuer)
         scoped = [value for value in form.get("scope", "").split(" ") if value in configurations]
-        asked = tuple(dict.fromkeys((*detailed, *scoped)))
+        asked = tuple(dict.fromkeys((*detailed, *scoped))) or ((offered,) if offered else ())
         if not asked:
             raise OAuthError("invalid_scope", "nothing that is known here is asked for, see the issuer's metadata")
         return cls(client_id, redirect_uri, state, form["code_challenge"], asked, detailed, dpop_jkt)

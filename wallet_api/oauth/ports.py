@@ -5,7 +5,7 @@ from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from credentials.issuance import IssuanceGrant
+from credentials.issuance import CredentialOffer, IssuanceGrant
 from credentials.registry import Holder, Licence
 
 
@@ -18,6 +18,10 @@ class Offers(Protocol):
 
     async def redeem(self, session: AsyncSession, code: str, tx_code: str | None) -> IssuanceGrant:
         """Use a pre-authorized code."""
+        ...
+
+    async def offered_by_state(self, session: AsyncSession, issuer_state: str) -> CredentialOffer | None:
+        """The live offer that an `issuer_state` is bound to; it never says who the holder is."""
         ...
 
     async def holdings(

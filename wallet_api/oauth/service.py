@@ -95,8 +95,13 @@ class AuthorizationServer:
             if wallet.client_id is None:
                 raise OAuthError("invalid_request", "client_id is missing")
             jkt = await self._proof_key(session, headers.dpop, self.par_endpoint)
+            offer = await self._offers.offered_by_state(session, form.get("issuer_state", ""))
             request = AuthorizationRequest.from_form(
-                form, client_id=wallet.client_id, configurations=self._configurations, issuer=self.issuer
+                form,
+                client_id=wallet.client_id,
+                configurations=self._configurations,
+                issuer=self.issuer,
+                offered=offer.configuration_id if offer else None,
             )
             if jkt is not None and request.dpop_jkt not in (None, jkt):
                 raise OAuthError("invalid_dpop_proof", "dpop_jkt is another key than the proof's")
