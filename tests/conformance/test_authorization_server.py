@@ -6,7 +6,6 @@ the FAPI 2.0 Security Profile have `fapi2`. Every wallet is attested and DPoP-bo
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,15 +20,23 @@ from wallet_api.database import Database
 from wallet_api.oauth import SignInRefused
 
 
-@pytest.fixture
-def wallet(
-    runner: asyncio.Runner, tmp_path: Path, clock: FakeClock, postgresql_database: Database
-) -> Iterator[AttestedWallet]:
-    provider = WalletProvider()
-    running = runner.run(haip_platform(tmp_path, clock, postgresql_database, provider, dpop_nonce_required=False))
+@pytest.fixture(scope="module")
+def haip(runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AttestedWallet]:
+    """A wallet of a provider that the platform trusts. One platform for all modules, as the suite has it; on SQLite."""
+    folder, provider = tmp_path_factory.mktemp("haip"), WalletProvider()
+    database = Database(f"sqlite:///{folder / 'haip.db'}")
+    runner.run(database.create_all())
+    running = runner.run(haip_platform(folder, FakeClock(), database, provider))
     runner.run(running.take(driving_row()))
     yield AttestedWallet(running, provider=provider)
     runner.run(running.http.aclose())
+    runner.run(database.close())
+
+
+@pytest.fixture
+def wallet(haip: AttestedWallet) -> AttestedWallet:
+    """A wallet instance that nobody has seen before."""
+    return AttestedWallet(haip.running, provider=haip.provider)
 
 
 async def refused_everywhere(wallet: AttestedWallet, what: str, **changes: Any) -> None:

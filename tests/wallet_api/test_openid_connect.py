@@ -177,7 +177,7 @@ async def test_a_sign_in_that_was_cancelled_or_tells_no_number_can_be_tried_agai
     for login in ("-", "nameless"):
         person = Person(wallet)
         failed = await person.back(login)
-        assert code_of(failed) == (502, "sign_in_failed")
+        assert code_of(failed) == (400, "sign_in_failed")
         assert 'value="again"' in failed.text
 
 
@@ -200,7 +200,7 @@ async def test_a_code_of_another_sign_in_is_refused_by_the_verifier_and_the_nonc
     own = parse_qs(urlsplit(await victim.signed_in_there(await victim.sent_to_provider())).query)
     query = urlencode({"state": own["state"][0], "code": theirs["code"][0], "iss": own["iss"][0]})
     answer = await victim.here.open(f"{wallet.running.url}/oauth/callback?{query}")
-    assert code_of(answer) == (502, "sign_in_failed")
+    assert code_of(answer) == (400, "sign_in_failed")
 
 
 async def test_the_number_may_stand_in_userinfo(tmp_path: Path, database: Database, provider: City) -> None:
@@ -211,6 +211,20 @@ async def test_the_number_may_stand_in_userinfo(tmp_path: Path, database: Databa
         assert (await Person(SigningWallet(running)).back()).headers["location"].startswith(PUBLIC_URL)
         await running.platform.close()
         await running.http.aclose()
+
+
+async def test_a_provider_that_is_away_is_said_to_be_and_may_be_tried_again(
+    tmp_path: Path, clock: FakeClock, database: Database
+) -> None:
+    nobody = City("http://127.0.0.1:9")  # the discard port: nothing listens there
+    running = await Running.start(tmp_path, clock, database, PUBLIC_URL, **nobody.settings(tmp_path))
+    wallet = SigningWallet(running)
+    query = {"client_id": wallet.client_id, "request_uri": await wallet.request_uri()}
+    answer = await PlainBrowser.of(running).open(f"{running.url}/oauth/authorize?{urlencode(query)}")
+    assert code_of(answer) == (502, "provider_away")
+    assert 'value="again"' in answer.text
+    await running.platform.close()
+    await running.http.aclose()
 
 
 # ---- a provider that lies

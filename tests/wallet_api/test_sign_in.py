@@ -238,6 +238,15 @@ async def test_the_reference_holder_signs_in_through_an_address_of_its_own_machi
             elsewhere = httpx.URL(answer.headers["location"]).copy_with(path="/favicon.ico")
             assert (await http.get(elsewhere)).status_code == 404
             assert (await browser.follow(answer)).status_code == 200
+            offered = await running.offer(tx_code=True)
+            link = f"{running.url}/openid4vci/offers/{offered.id}"
+
+            def fetched() -> HeldCredential:
+                with httpx.Client() as http:
+                    store = HolderWallet(tmp_path / "holder", clock)
+                    return store.get(http, link, offered.tx_code, 1, lambda credential: None)
+
+            assert (await asyncio.to_thread(fetched)).configuration_id == "driving-licence"
         (held,) = await work
         assert held.configuration_id == "driving-licence"
         assert {one.profile for one in held.passes} == set(PROFILES)

@@ -51,7 +51,7 @@ class SignInRefused(Exception):
     Attributes:
         code: `request_missing`, `request_unknown` (unknown, over, decided or in another browser), `sign_in_unknown` (an
             answer of the provider that nobody here waits for), `sign_in_failed` (the provider signed nobody in),
-            `nothing_to_grant`, `form_stale`, or `sign_in_unavailable`.
+            `provider_away` (it does not answer), `nothing_to_grant`, `form_stale`, or `sign_in_unavailable`.
     """
 
     def __init__(self, code: str, *, request_id: str | None = None) -> None:

@@ -21,7 +21,7 @@ from wallet_api.wiring import Platform
 
 COOKIE = "liangzheng_sign_in"
 MAX_PARAMETERS = 32  # an answer of a provider has three or four
-STATUS = {"sign_in_failed": 502, "sign_in_unavailable": 503, "nothing_to_grant": 403}
+STATUS = {"provider_away": 502, "sign_in_unavailable": 404, "nothing_to_grant": 403}
 
 router = APIRouter(prefix="/oauth", include_in_schema=False)
 _log = structlog.get_logger()
@@ -167,7 +167,7 @@ async def _to_provider(platform: Platform, request_id: str, browser: str) -> Red
         url = await platform.openid_provider.authorization_url(state)
     except SignInFailed as error:
         _log.warning("sign_in_failed", reason=str(error))
-        raise SignInRefused("sign_in_failed", request_id=request_id) from error
+        raise SignInRefused("provider_away", request_id=request_id) from error
     return RedirectResponse(url, 303, {"Cache-Control": "no-store"})
 
 
