@@ -9,7 +9,7 @@ from fastapi_offline import FastAPIOffline
 from wallet_api import openapi, problems
 from wallet_api.cross_origin import CrossOrigin
 from wallet_api.dependencies import limit_address
-from wallet_api.http import RequestContext
+from wallet_api.http import BodyLimit, RequestContext
 from wallet_api.oauth import SignInRefused
 from wallet_api.oauth.fresh_nonces import FreshNonces
 from wallet_api.routes import (
@@ -78,7 +78,6 @@ def create_app(settings: Settings, *, platform: Platform | None = None) -> FastA
         redoc_url=None,
         redirect_slashes=False,  # the redirect would lead to whatever the Host header says
         static_url=f"{at}/docs-assets",
-        max_body_size=MAX_BODY_BYTES,
         telemetry=None,
     )
     app.state.platform = platform
@@ -109,6 +108,7 @@ def create_app(settings: Settings, *, platform: Platform | None = None) -> FastA
     problems.install(app)
     app.add_exception_handler(SignInRefused, sign_in.refused)
     openapi.install(app, at)
+    app.add_middleware(BodyLimit, usual=MAX_BODY_BYTES, larger={f"{at}{batches.PATH}": batches.MAX_BATCH_BYTES})
     app.add_middleware(FreshNonces, server=platform.oauth, nonce_path=f"{at}/openid4vci/nonce")
     app.add_middleware(CrossOrigin, url_path=at)
     app.add_middleware(RequestContext, metrics=platform.metrics)

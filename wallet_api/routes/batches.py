@@ -15,7 +15,9 @@ from wallet_api.problems import NO_STORE
 
 MAX_BATCH_BYTES = 8 * 2**30  # a department's whole history; it is never held, and a broken delivery can be resumed
 
-router = APIRouter(prefix="/api/v1/licence-batches", tags=["departments"])
+PATH = "/api/v1/licence-batches"
+
+router = APIRouter(prefix=PATH, tags=["departments"])
 
 
 class Page(BaseModel):

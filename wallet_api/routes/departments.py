@@ -14,7 +14,7 @@ from wallet_api.dependencies import AppPlatform, Department, OnceOnly
 from wallet_api.oauth import Access
 from wallet_api.openapi import answers
 from wallet_api.problems import NO_STORE
-from wallet_api.routes.batches import MAX_BATCH_BYTES, BatchAnswer, batch_answer
+from wallet_api.routes.batches import BatchAnswer, batch_answer
 from wallet_api.wiring import Platform
 
 SVG_POLICY = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
@@ -68,12 +68,7 @@ async def take_licence(request: Request, platform: AppPlatform, department: Depa
     return JSONResponse(answer, status, NO_STORE)
 
 
-@router.post(
-    "/licence-batches",
-    status_code=201,
-    max_body_size=MAX_BATCH_BYTES,
-    responses=answers({201: BatchAnswer}, 409, 415),
-)
+@router.post("/licence-batches", status_code=201, responses=answers({201: BatchAnswer}, 409, 415))
 async def take_batch(request: Request, platform: AppPlatform, department: Department) -> JSONResponse:
     """Take a stream of intake rows (`application/x-ndjson`), row by row; the report tells what became of each.
 
