@@ -144,11 +144,11 @@ def pack_scenes(catalogue: Catalogue) -> Sequence[SceneDraft]:
 
 
 class Anchored(Protocol):
-    """The anchor of the platform's keys."""
+    """The anchors of the platform's keys."""
 
     @property
-    def anchor_pem(self) -> str:
-        """Its certificate."""
+    def anchors_pem(self) -> tuple[str, ...]:
+        """Their certificates, those of outside authorities too."""
         ...
 
 
@@ -159,10 +159,10 @@ class OwnTrustList:
         self._trust_list = trust_list
         self._ring = ring
 
-    async def current(self, session: AsyncSession) -> tuple[str, str]:
+    async def current(self, session: AsyncSession) -> tuple[str, tuple[str, ...]]:
         """See `presentation.checks.ports.TrustList`."""
         published = await self._trust_list.current(session)
-        return published.token, self._ring().anchor_pem
+        return published.token, self._ring().anchors_pem
 
 
 class CheckSigner:

@@ -19,16 +19,16 @@ class LiveTrust:
     def __init__(self, trust_list: TrustList, clock: Clock) -> None:
         self._trust_list = trust_list
         self._clock = clock
-        self._token = ""
+        self._at_hand: tuple[str, tuple[str, ...]] = "", ()
         self._verifier: Verifier | None = None
 
     async def reload(self, session: AsyncSession) -> bool:
-        """Read the newest list; False when it is the one at hand already."""
-        token, anchor_pem = await self._trust_list.current(session)
-        if token == self._token:
+        """Read the newest list; False when it is the one at hand already, under the same anchors."""
+        token, anchors_pem = current = await self._trust_list.current(session)
+        if current == self._at_hand:
             return False
-        self._verifier = Verifier(TrustInHand(token, [anchor_pem.encode()]), clock=self._clock)
-        self._token = token
+        self._verifier = Verifier(TrustInHand(token, [pem.encode() for pem in anchors_pem]), clock=self._clock)
+        self._at_hand = current
         return True
 
     def verdict(self, qr_text: str, challenge: bytes | None) -> Shown | CodeRefused:

@@ -77,8 +77,8 @@ class CheckRecords(Protocol):
 class TrustList(Protocol):
     """The platform's own trust list."""
 
-    async def current(self, session: AsyncSession) -> tuple[str, str]:
-        """The newest list as a compact JWS, and the anchor's certificate as PEM."""
+    async def current(self, session: AsyncSession) -> tuple[str, tuple[str, ...]]:
+        """The newest list as a compact JWS, and the anchors' certificates as PEM, one each."""
         ...
 
 

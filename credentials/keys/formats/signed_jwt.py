@@ -5,17 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA256
 
 from credentials.errors import CredentialsError
-from credentials.keys.errors import MalformedBase64Url
+from credentials.keys.errors import MalformedBase64Url, SignatureInvalid
+from credentials.keys.formats.es256 import SIGNATURE_BYTES, verify_es256
 from credentials.keys.formats.jws import b64u_decode
 
 MAX_JWT_CHARS = 65_536  # a key attestation with a certificate chain takes about 10 kB
-_ES256 = ec.ECDSA(SHA256())
 
 
 class JwtMalformed(CredentialsError):
@@ -72,7 +69,7 @@ class SignedJwt:
         if "crit" in header or "b64" in header:
             raise JwtMalformed("critical header extensions are not understood")
         signature = _decoded(parts[2])
-        if len(signature) != 64:
+        if len(signature) != SIGNATURE_BYTES:
             raise JwtMalformed("an ES256 signature has 64 bytes")
         return cls(header, claims, f"{parts[0]}.{parts[1]}".encode(), signature)
 
@@ -82,10 +79,9 @@ class SignedJwt:
         Raises:
             JwtSignatureInvalid: it does not.
         """
-        r, s = (int.from_bytes(half, "big") for half in (self._signature[:32], self._signature[32:]))
         try:
-            key.verify(encode_dss_signature(r, s), self._signing_input, _ES256)
-        except InvalidSignature as error:
+            verify_es256(key, self._signing_input, self._signature)
+        except SignatureInvalid as error:
             raise JwtSignatureInvalid("the signature does not verify") from error
         return self.unverified_claims
 
