@@ -263,13 +263,19 @@ def _text(row: Mapping[str, Any], member: str, longest: int, at: str = "") -> st
 
 
 def _day(row: Mapping[str, Any], member: str) -> date:
-    match = _DAY.fullmatch(_text(row, member, 10))
+    day = _calendar_day(_text(row, member, 10))
+    if day is None:
+        raise RowError("date_invalid", member, "a day as YYYY-MM-DD or YYYYMMDD")
+    return day
+
+
+@lru_cache(maxsize=65_536)  # a century has 36,525 days
+def _calendar_day(text: str) -> date | None:
+    match = _DAY.fullmatch(text)
     try:
-        if match is None:
-            raise ValueError(member)
-        return date(*(int(part) for part in match.groups() if part))
-    except ValueError as error:
-        raise RowError("date_invalid", member, "a day as YYYY-MM-DD or YYYYMMDD") from error
+        return date(*(int(part) for part in match.groups() if part)) if match else None
+    except ValueError:
+        return None
 
 
 def _refuse_unknown(row: Mapping[str, Any], known: set[str], prefix: str) -> None:
@@ -281,17 +287,16 @@ def _refuse_unknown(row: Mapping[str, Any], known: set[str], prefix: str) -> Non
         )
 
 
-def _refuse_controls(value: object, field: str, depth: int = 0) -> None:
+def _refuse_controls(value: Mapping[str, object] | Sequence[object], field: str, depth: int = 0) -> None:
+    """Look at all texts of one level with one search: a licence has a dozen of them."""
     if depth > MAX_DEPTH:
         raise RowError("member_invalid", field, f"nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, str) and (len(value) > MAX_TEXT or _CONTROL.search(value)):
+    members = [*value, *value.values()] if isinstance(value, dict) else value
+    texts = [member for member in members if isinstance(member, str)]
+    if max(map(len, texts), default=0) > MAX_TEXT or _CONTROL.search("".join(texts)):
         raise RowError("member_invalid", field, f"text of at most {MAX_TEXT} characters without control characters")
-    if isinstance(value, dict):
-        for name, member in value.items():
-            _refuse_controls(name, field, depth + 1)
-            _refuse_controls(member, field, depth + 1)
-    elif isinstance(value, list):
-        for member in value:
+    for member in members:
+        if isinstance(member, dict | list):
             _refuse_controls(member, field, depth + 1)
 
 
