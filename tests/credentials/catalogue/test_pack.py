@@ -15,6 +15,7 @@ from credentials.catalogue.models import (
     HolderCategory,
     HolderCodeType,
     ItemType,
+    KeyAttestationDemand,
     LeadTime,
     LeadUnit,
     MaskRule,
@@ -203,6 +204,38 @@ REFUSED = {
     "a colour by name": ('"#ffffff"', "white", "pack_field_not_allowed", "face.background_color"),
     "a label for a claim there is not": ("holder_name: {zh: 犬主", "keeper: {zh: 犬主", "pack_field_unknown", None),
 }
+
+
+def test_a_pack_may_ask_for_a_clerk_and_for_attested_keys_and_disclose_an_array_by_element() -> None:
+    plain = dog_licence()
+    assert (plain.needs_release, plain.key_attestation) == (False, None)
+    assert not any(item.elements_disclosable for item in plain.items)
+    more = changed(PACK, "matters:", "release: clerk\nkey_attestation: {key_storage: [iso_18045_high]}\nmatters:")
+    kind = dog_licence(changed(more, "max_items: 3", "max_items: 3\n    disclose_elements: true"))
+    assert kind.needs_release
+    assert kind.key_attestation == KeyAttestationDemand(("iso_18045_high",), ())
+    assert [item.name for item in kind.items if item.elements_disclosable] == ["colours"]
+    assert not dog_licence(changed(PACK, "matters:", "release: none\nmatters:")).needs_release
+    assert dog_licence(changed(PACK, "matters:", "key_attestation: {}\nmatters:")).key_attestation is not None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        ("matters:", "release: boss\nmatters:", "release"),
+        ("matters:", "key_attestation: {key_storage: []}\nmatters:", "key_attestation.key_storage"),
+        ("matters:", "key_attestation: {key_storage: [a, a]}\nmatters:", None),
+        ("matters:", "key_attestation: {level: [a]}\nmatters:", None),
+        ("matters:", "key_attestation: {key_storage: ['有']}\nmatters:", None),
+        ("max_items: 3", "max_items: 3\n    disclosable: false\n    disclose_elements: true", None),
+        ("type: boolean,", "type: boolean, disclose_elements: true,", None),
+        ("max_items: 3", "max_items: 3\n    disclose_elements: 'true'", None),
+    ],
+)
+def test_a_wrong_word_about_release_attestation_or_elements_is_refused(old: str, new: str, field: str | None) -> None:
+    with pytest.raises(PackError) as refused:
+        dog_licence(changed(PACK, old, new))
+    assert field is None or refused.value.field == field
 
 
 @pytest.mark.parametrize("name", REFUSED)
