@@ -5,6 +5,7 @@ What the wallet computes is made beforehand. Timed by the wall clock: it waits f
 
 import asyncio
 import json
+import logging as levels
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from tests.bench.server import own_database
 from tests.bench.suite import Prepare
 from tests.fakes import FakeClock
 from tests.wallet_api.running import Running, Wallet, new_key
+from wallet_api import logging
 from wallet_api.database import Database
 
 AT_ONCE = 8
@@ -104,6 +106,7 @@ def _requests(stack: ExitStack, *, keys: int) -> Prepare:
 
 
 async def _started(folder: Path, database: Database) -> Running:
+    logging.configure(level=levels.WARNING)  # no line a request: the bare route writes none either
     await database.create_all()
     return await Running.start(folder, FakeClock(), database, **OFF)
 

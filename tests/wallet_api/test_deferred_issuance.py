@@ -186,6 +186,26 @@ async def test_no_credential_stays_valid_when_release_and_revocation_meet(office
     assert await office.count("issuance") == len(delivered)
 
 
+async def test_one_process_defers_another_releases_a_third_delivers(office: Running) -> None:
+    def process() -> Any:
+        settings = office.platform.settings
+        return Running.start(settings.data_dir, office.clock, office.platform.database, catalogue=Catalogue([RELEASED]))
+
+    second, third = await process(), await process()
+    wallet = await office.wallet()
+    transaction_id = await deferred(wallet)
+    clerk = await second.department()
+    (one,) = await waiting(clerk)
+    assert await decide(clerk, one["id"]) == 204
+    answer = await collect(Wallet(third, wallet.token, wallet.key), transaction_id)
+    assert answer.status_code == 200
+    event = {"notification_id": answer.json()["notification_id"], "event": "credential_accepted"}
+    assert (await wallet.post("/openid4vci/notification", json=event)).status_code == 204
+    assert refusal(await collect(wallet, transaction_id)) == "invalid_transaction_id"
+    for running in (second, third):
+        await running.http.aclose()
+
+
 async def test_a_type_that_ships_waits_for_a_clerk() -> None:
     waits = [kind.code for kind in Catalogue.default().types() if kind.needs_release]
     assert waits == ["real-estate-certificate"]
