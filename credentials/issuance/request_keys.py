@@ -11,6 +11,7 @@ from credentials.issuance import repository
 from credentials.issuance.errors import CredentialRequestRefused
 from credentials.issuance.formats.message_encryption import ALG, open_request, request_kid
 from credentials.issuance.ports import Clock, Protector
+from credentials.registry.ports import UnitOfWork
 
 PERIOD = timedelta(days=30)
 KEPT_PERIODS = 2  # a wallet may hold metadata for a whole period after its key was replaced
@@ -24,14 +25,13 @@ class RequestKeys:
         self._clock = clock
         self._known: dict[int, dict[str, Any]] = {}
 
-    async def public_jwk(self, session: AsyncSession) -> dict[str, Any]:
+    async def public_jwk(self, uow: UnitOfWork) -> dict[str, Any]:
         """The key to encrypt to now, as the metadata publish it; the first caller of a period makes it."""
         period = self._period()
         if period not in self._known:
-            await self._read(session)
-        if period not in self._known:
-            await self._make(session, period)
-            await self._read(session)
+            async with uow.transaction() as session:
+                await self._make(session, period)
+                await self._read(session)
         return {name: value for name, value in self._known[period].items() if name != "d"}
 
     async def open(self, session: AsyncSession, compact: bytes) -> bytes:

@@ -306,7 +306,7 @@ async def test_a_token_is_good_for_its_own_licence_only(running: Running) -> Non
 
 async def test_a_body_over_the_limit_is_refused_with_413(running: Running) -> None:
     wallet = await running.wallet()
-    huge = b'{"a":"' + b"x" * 300_000 + b'"}'
+    huge = b'{"a":"' + b"x" * 1_100_000 + b'"}'
 
     async def in_pieces() -> Any:
         for at in range(0, len(huge), 10_000):

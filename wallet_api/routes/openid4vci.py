@@ -16,6 +16,8 @@ from wallet_api.oauth import Access, AccessRefused
 from wallet_api.offers import QR_MEDIA_TYPES, offer_qr
 from wallet_api.problems import NO_STORE
 
+MAX_REQUEST_BYTES = 2**20  # 32 proofs, each with a key attestation of 32 keys and its certificates
+
 router = APIRouter(prefix="/openid4vci", tags=["wallets"])
 
 
@@ -43,7 +45,7 @@ async def nonce(platform: AppPlatform) -> JSONResponse:
     return JSONResponse({"c_nonce": platform.credential_issuer.nonce()}, headers=NO_STORE)
 
 
-@router.post("/credential")
+@router.post("/credential", max_body_size=MAX_REQUEST_BYTES)
 async def credential(request: Request, platform: AppPlatform, wallet: Wallet) -> Response:
     """Issue credentials that the token is for, each bound to a proven key; 202 when a clerk must release them."""
     grant, message = _grant(wallet), await _message(request)

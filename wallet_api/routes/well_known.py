@@ -23,8 +23,7 @@ def router(url_path: str) -> APIRouter:
     async def credential_issuer_metadata(request: Request, platform: AppPlatform) -> Response:
         """Credential Issuer Metadata (OpenID4VCI 1.0 §12.2): JSON, or signed on `Accept: application/jwt`."""
         issuer, policy = platform.settings.public_url, platform.settings.key_attestation_required
-        async with platform.database.transaction() as session:
-            request_jwk = await platform.request_keys.public_jwk(session)
+        request_jwk = await platform.request_keys.public_jwk(platform.database)
         metadata = issuer_metadata(platform.catalogue, issuer, request_jwk, attestations_required=policy)
         if not _prefers_jwt(request.headers.get("Accept", "")):
             return JSONResponse(metadata, headers=METADATA_HEADERS)
