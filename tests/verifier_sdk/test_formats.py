@@ -11,6 +11,7 @@ from typing import Any
 
 import cbor2
 import pytest
+from cryptography import x509
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -255,3 +256,24 @@ READERS: list[Callable[[bytes], object]] = [
 def test_any_bytes_are_read_or_are_a_fault(read: Callable[[bytes], object], data: bytes) -> None:
     with contextlib.suppress(Fault):
         read(data)
+
+
+def dcc_samples() -> list[dict[str, Any]]:
+    return [item for item in load("eu_dcc_cose")["items"] if item["alg"] == -7]
+
+
+@pytest.mark.parametrize("item", dcc_samples(), ids=lambda item: item["file"])
+def test_the_covid_certificates_cose_layer_verifies_or_fails_as_it_says(item: dict[str, Any]) -> None:
+    """The same layers as ours up to COSE; theirs may also be tagged as CWT (61), which our profile refuses."""
+    key = x509.load_der_x509_certificate(base64.b64decode(item["certificate"])).public_key()
+    assert isinstance(key, _ecdsa.PublicKey)
+
+    def verify() -> None:
+        signed, _ = Sign1.with_unprotected(_cbor.loads(bytes.fromhex(item["cose_hex"])))
+        signed.verify(key, b"")
+
+    if item["signature_holds"] and item["tags"] == [18]:
+        verify()
+    else:
+        with pytest.raises(Fault):
+            verify()

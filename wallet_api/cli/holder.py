@@ -75,12 +75,10 @@ def show(
     """Show a live code, renewed every 15 seconds. Nothing is asked of any server."""
     if profile not in PROFILES:
         fail("--profile is minimal or face")
+    cnonce = _challenge(challenge)
     wallet = _wallet(Settings())
     try:
         held = wallet.find(credential_id)
-        cnonce = bytes.fromhex(challenge) if challenge else None
-        if cnonce is not None and not 8 <= len(cnonce) <= 64:
-            fail("a challenge has 8 to 64 bytes")
         while True:
             _draw(wallet.live_code(held, profile, cnonce), held, text, png)
             if once:
@@ -88,8 +86,6 @@ def show(
             time.sleep(REFRESH_S)
     except HolderError as error:
         fail(str(error))
-    except ValueError:
-        fail("--challenge is hexadecimal")
     except KeyboardInterrupt:
         return
 
@@ -116,6 +112,16 @@ def _tell(held: HeldCredential, days: int) -> None:
         f"[green]✓[/] {held.id}: an SD-JWT VC with {disclosures} disclosures, checked up to the anchor, "
         f"and {len(held.passes)} passes for the next {days} days"
     )
+
+
+def _challenge(text: str | None) -> bytes | None:
+    try:
+        cnonce = None if text is None else bytes.fromhex(text)
+    except ValueError:
+        fail("--challenge is hexadecimal")
+    if cnonce is not None and not 8 <= len(cnonce) <= 64:
+        fail("a challenge has 8 to 64 bytes")
+    return cnonce
 
 
 def _draw(code: str, held: HeldCredential, text: bool, png: Path | None) -> None:

@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -143,24 +144,22 @@ class HolderWallet:
         Raises:
             HolderError: there is none.
         """
-        for held in self.held():
+        everything = self.held()
+        for held in everything:
             if credential_id in (None, held.id):
                 return held
+        if everything:
+            raise HolderError(f"there is no licence {credential_id} here: see `liangzheng holder list`")
         raise HolderError("nothing to show: fetch a licence first with `liangzheng holder get OFFER`")
 
     def live_code(self, held: HeldCredential, profile: str, challenge: bytes | None = None) -> str:
         """The text of a fresh live code. Needs no network.
 
         Raises:
-            HolderError: no pass of this profile covers the present.
+            HolderError: no pass of this profile covers the present; the message says why, and what to do.
         """
         now_s = int(self._clock.now().timestamp())
-        current = [
-            one for one in held.passes if one.profile == profile and one.not_before_s <= now_s < one.expires_at_s
-        ]
-        if not current:
-            raise HolderError("the passes have run out: fetch the licence again, with a network")
-        token = base64.urlsafe_b64decode(current[0].token_b64u + "==")
+        token = base64.urlsafe_b64decode(_current_pass(held, profile, now_s).token_b64u + "==")
         key = JWK.from_pem(held.key_pem.encode()).get_op_key("sign")
         proof = encode_proof(token, now_s, secrets.token_bytes(CTI_BYTES), _es256(key), challenge)
         return qr_text(held.issuer, proof)
@@ -272,6 +271,23 @@ class _Session:
         proof = dpop_proof(self._key, "POST", url, self._clock.now(), self._token, nonce)
         headers = {"DPoP": proof} | ({"Authorization": f"DPoP {self._token}"} if self._token else {})
         return self._http.post(url, headers=headers, **body)
+
+
+def _current_pass(held: HeldCredential, profile: str, now_s: int) -> HeldPass:
+    passes = [one for one in held.passes if one.profile == profile]
+    if not passes:
+        raise HolderError(f"there are no {profile} passes for this licence: fetch it again, with a network")
+    for one in passes:
+        if one.not_before_s <= now_s < one.expires_at_s:
+            return one
+    first_s, last_s = min(one.not_before_s for one in passes), max(one.expires_at_s for one in passes)
+    if now_s < first_s:
+        raise HolderError(f"the first pass begins at {_utc(first_s)}: is this device's clock right?")
+    raise HolderError(f"the last pass ended at {_utc(last_s)}: fetch the licence again, with a network")
+
+
+def _utc(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _offer_uri(link: str) -> str:
