@@ -93,6 +93,9 @@ async def test_every_advertised_endpoint_answers(running: Running) -> None:
     posts += [issuer[f"{name}_endpoint"] for name in ("credential", "deferred_credential", "notification")]
     codes = [(await running.http.post(running.path(url))).status_code for url in posts]
     assert codes == [200, 400, 401, 401, 401]
+    assert (await running.http.post(running.path(server["pushed_authorization_request_endpoint"]))).status_code == 400
+    opened = await running.http.get(running.path(server["authorization_endpoint"]))
+    assert (opened.status_code, opened.headers["content-type"]) == (400, "text/html; charset=utf-8")
     gets = [server["status_list_aggregation_endpoint"]]
     gets += [configuration["vct"] for configuration in issuer["credential_configurations_supported"].values()]
     for url in gets:

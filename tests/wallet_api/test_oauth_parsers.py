@@ -32,7 +32,7 @@ GOOD = {
     "scope": "driving-licence",
 }
 NAMES = [*GOOD, "state", "dpop_jkt", "authorization_details", "response_mode", "request", "request_uri", "x"]
-modest = settings(max_examples=100, deadline=None)
+modest = settings(max_examples=60, deadline=None)
 
 
 def refused_in_ascii(error: OAuthError) -> None:
@@ -117,7 +117,7 @@ def test_no_input_to_sign_in_is_answered_with_a_server_error_or_leads_away(
     running: Running, runner: asyncio.Runner
 ) -> None:
     @seed(20261125)
-    @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(
         path=st.sampled_from(PAGES),
         method=st.sampled_from(["GET", "POST"]),
