@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 from sqlalchemy import select, update
 
-from credentials.issuance import IssuanceGrant, WireMessage
+from credentials.issuance import IssuanceGrant, RequestKeys, WireMessage
 from credentials.issuance.repository import ISSUANCE
 from credentials.registry.repository import LICENCE
 from tests.credentials.rows import driving_row, step_row
@@ -160,6 +160,14 @@ async def test_an_issuance_waits_for_the_revocation_that_holds_the_licence_and_i
         await session.execute(revoked)
     assert (await issuing).json()["error"] == "credential_request_denied"
     assert await running.count("issuance") == 0
+
+
+async def test_processes_that_need_a_request_key_at_once_agree_on_one(running: Running) -> None:
+    platform = running.platform
+    processes = [RequestKeys(platform.request_keys._protector, running.clock) for _ in range(20)]
+    keys = await asyncio.gather(*(process.public_jwk(platform.database) for process in processes))
+    assert len({key["kid"] for key in keys}) == await running.count("request_encryption_key") == 1
+    assert all("d" not in key for key in keys)
 
 
 async def test_two_processes_that_publish_at_once_lose_no_revocation(running: Running) -> None:
