@@ -2,8 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, DateTime, Index, Integer, LargeBinary, UniqueConstraint
+from sqlalchemy import BigInteger, DateTime, Index, Integer, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
+
+_REFUSED = text("refusal IS NOT NULL")  # among the releases of a busy gate, few refusals would be looked for long
 
 
 class CheckTraceRow(SQLModel, table=True):
@@ -13,6 +15,7 @@ class CheckTraceRow(SQLModel, table=True):
     __table_args__ = (
         Index("ix_check_trace_recent", "client_id", "at"),
         Index("ix_check_trace_mark", "client_id", "number_mark"),
+        Index("ix_check_trace_refusal", "client_id", "at", postgresql_where=_REFUSED, sqlite_where=_REFUSED),
     )
 
     position: int | None = Field(default=None, primary_key=True, sa_type=BigInteger().with_variant(Integer, "sqlite"))

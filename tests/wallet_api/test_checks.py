@@ -3,13 +3,17 @@
 import asyncio
 import base64
 import hashlib
+import json
 from collections import Counter
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from credentials.keys.formats.signed_jwt import SignedJwt
+from tests.credentials.issuance.test_parsers import ANY_JSON
 from tests.credentials.rows import driving_row, step_row
 from tests.wallet_api.running import Running, new_key, unverified
 from tests.wallet_api.showing import SCENE, Device, access_log, inspector, refusal
@@ -213,6 +217,29 @@ async def test_a_body_out_of_form_is_refused(running: Running) -> None:
         assert refusal(answer) == (422, "request_invalid", None), wrong
     for broken in (b"", b"{", b"[]", b"null", b"\xff", b"[" * 10_000):
         assert 400 <= (await police.send("/api/v1/checks", broken)).status_code < 500, broken
+
+
+MEMBERS = ["code", "scene", "reason", "operator", "cnonce", "items", "device", "entries", "x"]
+HOSTILE = st.one_of(
+    st.binary(max_size=60),
+    st.dictionaries(st.sampled_from(MEMBERS), ANY_JSON, max_size=5).map(lambda body: json.dumps(body).encode()),
+    st.dictionaries(st.sampled_from(MEMBERS[2:6]), ANY_JSON, max_size=2).map(
+        lambda body: json.dumps({"code": "https://wallet.example/v#1AAAA", "scene": SCENE} | body).encode()
+    ),
+)
+
+
+def test_whatever_a_verifier_sends_is_answered_with_a_refusal(running: Running, runner: asyncio.Runner) -> None:
+    police = runner.run(inspector(running, refusals_per_10_minutes=100_000))
+
+    @settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(st.sampled_from(["/api/v1/checks", "/api/v1/check-journals"]), HOSTILE)
+    def send(path: str, body: bytes) -> None:
+        answer = runner.run(police.send(path, body))
+        assert 400 <= answer.status_code < 500
+        assert answer.json()["code"]
+
+    send()
 
 
 async def test_a_release_stands_in_the_holders_log_without_values(running: Running) -> None:

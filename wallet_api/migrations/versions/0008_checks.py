@@ -64,6 +64,7 @@ def upgrade() -> None:
     op.create_index(op.f('ix_check_trace_at'), 'check_trace', ['at'], unique=False)
     op.create_index('ix_check_trace_mark', 'check_trace', ['client_id', 'number_mark'], unique=False)
     op.create_index('ix_check_trace_recent', 'check_trace', ['client_id', 'at'], unique=False)
+    op.create_index('ix_check_trace_refusal', 'check_trace', ['client_id', 'at'], unique=False, postgresql_where=sa.text('refusal IS NOT NULL'), sqlite_where=sa.text('refusal IS NOT NULL'))
     op.create_table('held_show_key',
     sa.Column('session_id', sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
     sa.Column('licence_id', sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
@@ -113,6 +114,7 @@ def downgrade() -> None:
     op.drop_table('pattern_report')
     op.drop_index(op.f('ix_held_show_key_expires_at'), table_name='held_show_key')
     op.drop_table('held_show_key')
+    op.drop_index('ix_check_trace_refusal', table_name='check_trace')
     op.drop_index('ix_check_trace_recent', table_name='check_trace')
     op.drop_index('ix_check_trace_mark', table_name='check_trace')
     op.drop_index(op.f('ix_check_trace_at'), table_name='check_trace')
