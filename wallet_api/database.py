@@ -31,6 +31,17 @@ from sqlmodel import SQLModel
 BUSY_TIMEOUT_MS = 15_000  # a writer waits for the one SQLite writer; a whole import chunk takes well under 1 s
 
 
+DRIVER_WAIT_S = 30  # for a free connection, as long as SQLAlchemy's pool waits
+_DRIVER_AWAY = (
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,  # the server is shutting down
+    asyncpg.InsufficientResourcesError,  # too many connections
+)
+_SQLALCHEMYS_OWN = frozenset({"prepared_statement_cache_size", "prepared_statement_name_func", "async_fallback"})
+
+
 class _SqliteUtcInstant(SqliteDateTime):
     """An aware UTC instant on a backend that drops time zones."""
 
@@ -59,7 +70,6 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
         parsed = make_url(url)
-        self._driver_url = parsed.set(drivername="postgresql").render_as_string(hide_password=False)
         self._driver_connections = max(4, pool_size // 2)
         self._driver: asyncpg.Pool | None = None
         self._compiled: dict[Select[Any], _Compiled] = {}
@@ -123,12 +133,14 @@ class Database:
         """
         try:
             if self._driver is None:
+                _, options = self.engine.dialect.create_connect_args(self.engine.url)  # `ssl` and its like, as for all
+                own = {name: value for name, value in options.items() if name not in _SQLALCHEMYS_OWN}
                 self._driver = await asyncpg.create_pool(  # opens no connection yet, so that nobody comes in between
-                    self._driver_url, min_size=0, max_size=self._driver_connections, reset=_leave_as_it_is
+                    min_size=0, max_size=self._driver_connections, reset=_leave_as_it_is, **own
                 )
-            async with self._driver.acquire() as connection:
+            async with self._driver.acquire(timeout=DRIVER_WAIT_S) as connection:
                 return await connection.fetchrow(statement, *values)
-        except (asyncpg.InterfaceError, asyncpg.PostgresConnectionError) as error:
+        except _DRIVER_AWAY as error:
             raise ConnectionError("the database does not answer") from error
 
     async def read_one(self, statement: Select[Any], **values: Any) -> Any:
