@@ -40,12 +40,12 @@ from wallet_api.workers import scheduler
 
 MAX_BODY_BYTES = 262_144  # the largest presentation that the standards' own limits let through
 TAGS = [
-    {"name": "wallets", "description": "OpenID4VCI 1.0: metadata, tokens, nonces, credentials"},
-    {"name": "holders", "description": "What a holder's wallet asks for"},
+    {"name": "wallets", "description": "OpenID4VCI 1.0: metadata, sign-in, tokens, nonces, credentials"},
+    {"name": "holders", "description": "What a holder's wallet asks for: licences, passes, inbox, access log"},
     {"name": "verifiers", "description": "Trust list, status lists, the anchor; scenes, checks on line, journals"},
-    {"name": "departments", "description": "Licences in, and every later step on them"},
+    {"name": "departments", "description": "Licences in, every later step on them, offers and releases"},
     {"name": "types", "description": "The directory of licence types"},
-    {"name": "operations", "description": "Health"},
+    {"name": "operations", "description": "Health and metrics"},
 ]
 
 

@@ -1,4 +1,7 @@
-"""The way of one licence in six steps, as commands to paste: what `make run` prints, `/` shows and `make demo` does."""
+"""The way of one licence in six steps, as commands to paste: what `make run` prints, `/` shows and `make demo` does.
+
+The README has the same steps, and after them what else can be tried.
+"""
 
 import shlex
 from collections.abc import Sequence
@@ -105,6 +108,34 @@ def steps(actors: Cast, settings: Settings) -> Sequence[Step]:
                 f"{run} department renew {ending} --until {renewed_until}",
                 f"{run} remind",
             ),
+        ),
+    )
+
+
+def further(settings: Settings) -> Sequence[Step]:
+    """What else can be tried, in any order, once the fourth step has synchronised the verifier."""
+    run, verify, scene = ".venv/bin/liangzheng", ".verifier/bin/liangzheng-verify", "traffic-police-check"
+    return (
+        Step(
+            "登录领取：在浏览器里以样本市民的身份登录、同意，选中的证照就进钱包",
+            "Sign in as a sample citizen in the browser and consent: what you allow comes into the wallet",
+            (f"{run} holder sign-in {SAMPLE_TYPE}",),
+        ),
+        Step(
+            "联网核验：平台当场核验、用掉这个码，并对结果签名；需要一张有效的驾驶证",
+            "Checked on line: the platform checks, uses the code up and signs the answer; "
+            "it takes a driving licence in force",
+            (
+                f"{run} verifiers register road-police --organisation 某市公安局 --scene {scene}",
+                f"{verify} --online --scene {scene} --client-id road-police "
+                f"--client-key {settings.data_dir}/clients/road-police.pem "
+                f'"$({run} holder show --once --text --profile face)"',
+            ),
+        ),
+        Step(
+            "一座城：再来一千位持证人，有续期、变更、暂扣、吊销和多人共有的证照",
+            "A city: a thousand more holders, with licences renewed, changed, suspended, revoked and held by two",
+            (f"{run} sample --holders 1000 --seed 2",),
         ),
     )
 

@@ -27,7 +27,7 @@ from wallet_api.cli.operate import prepare_embedded
 from wallet_api.routes import pages
 from wallet_api.sample import City
 from wallet_api.settings import Settings
-from wallet_api.tour import DEMO_CLIENT, Step, cast, steps
+from wallet_api.tour import DEMO_CLIENT, Step, cast, further, steps
 from wallet_api.wiring import Platform
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
@@ -200,9 +200,8 @@ def test_a_hostile_code_cannot_leave_its_link() -> None:
 
 def test_every_link_keeps_to_the_public_path() -> None:
     addresses = Outline(_start(base="/wallet", types=[_type("x")])).addresses
-    well_known = "/.well-known/openid-credential-issuer/wallet"
-    assert well_known in addresses
-    assert [a for a in addresses if not a.startswith("/wallet/")] == [well_known]
+    well_known = {f"/.well-known/{name}/wallet" for name in ("openid-credential-issuer", "oauth-authorization-server")}
+    assert {a for a in addresses if not a.startswith("/wallet/")} == well_known
 
 
 def test_an_empty_store_says_why_there_are_no_steps_and_what_to_do() -> None:
@@ -313,6 +312,16 @@ async def test_the_start_page_shows_the_six_steps_and_copies_their_commands(brow
             await seen.page.keyboard.press("Enter")
             await expect(card.get_by_role("status")).to_have_text("Copied", use_inner_text=True)
             assert await seen.page.evaluate("navigator.clipboard.readText()") == "\n".join(step.commands)
+
+
+@pytest.mark.browser
+async def test_the_start_page_says_what_else_to_try(browser: Browser, served: Site) -> None:
+    async with visit(browser, served) as seen:
+        cards = seen.page.locator(".further .card")
+        for card, step in zip(await cards.all(), further(served.settings), strict=True):
+            await expect(card.get_by_role("heading")).to_have_text(step.title_en, use_inner_text=True)
+            assert [await line.inner_text() for line in await card.locator("pre code").all()] == list(step.commands)
+        await expect(seen.page.locator("section p a[href$='/counter']:visible")).to_have_count(1)
 
 
 @pytest.mark.browser

@@ -11,7 +11,7 @@ from credentials.catalogue import UnknownType, face_values, render_face
 from credentials.catalogue.service import MAX_QUERY
 from wallet_api.dependencies import AppPlatform
 from wallet_api.sample import City
-from wallet_api.tour import cast, steps
+from wallet_api.tour import cast, further, steps
 
 _WEB = resources.files("wallet_api") / "web"
 _POLICY = "default-src 'self'; style-src 'self'; script-src 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -27,7 +27,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/")
 async def start_page(platform: AppPlatform) -> HTMLResponse:
-    """What runs here, and in the embedded mode the six steps as commands."""
+    """What runs here, and in the embedded mode the six steps as commands, and what else can be tried."""
     settings = platform.settings
     actors = await cast(platform) if settings.deployment == "embedded" else None
     return page(
@@ -36,6 +36,7 @@ async def start_page(platform: AppPlatform) -> HTMLResponse:
         base=settings.url_path,
         types=platform.catalogue.types(),
         steps=steps(actors, settings) if actors else (),
+        further=further(settings) if actors else (),
     )
 
 
