@@ -75,7 +75,6 @@ _NOTIFICATION_STATUS = {
     "message_not_found": 404,
     "device_not_found": 404,
     "device_malformed": 422,
-    "cursor_unknown": 422,
 }
 
 _MEMBER = re.compile(r"\w{1,64}", re.ASCII)

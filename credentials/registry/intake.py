@@ -178,10 +178,16 @@ class Intake:
             raise UnknownBatch("there is no such batch")
         return report
 
-    async def quality(self, session: AsyncSession, batch_id: str, limit: int = MAX_REJECTIONS) -> Quality:
-        """What a batch says of the source's data; the first `limit` flagged rows are named."""
+    async def quality(self, session: AsyncSession, batch_id: str) -> Quality:
+        """What a batch says of the source's data; the first `MAX_REJECTIONS` flagged rows are named."""
         counts = await repository.rejections_by_code(session, batch_id)
-        return Quality(counts, await repository.flags(session, batch_id, limit))
+        return Quality(counts, await self.flags(session, batch_id))
+
+    async def flags(
+        self, session: AsyncSession, batch_id: str, *, after_line: int = 0, limit: int = MAX_REJECTIONS
+    ) -> Sequence[Rejection]:
+        """What is wrong with accepted rows of a batch, by line: those after a line."""
+        return await repository.flags(session, batch_id, after_line, limit)
 
     async def batches(
         self, session: AsyncSession, system: str, before: str | None, limit: int

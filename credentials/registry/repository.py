@@ -493,9 +493,10 @@ async def rejections_by_code(session: AsyncSession, batch_id: str) -> dict[str, 
     return {row[0]: row[1] for row in counts}
 
 
-async def flags(session: AsyncSession, batch_id: str, limit: int) -> list[Rejection]:
+async def flags(session: AsyncSession, batch_id: str, after_line: int, limit: int) -> list[Rejection]:
     """What is wrong with accepted rows of a batch, by line."""
-    found = await session.execute(select(FLAG).where(FLAG.c.batch_id == batch_id).order_by(FLAG.c.line).limit(limit))
+    statement = select(FLAG).where(FLAG.c.batch_id == batch_id, FLAG.c.line > after_line)
+    found = await session.execute(statement.order_by(FLAG.c.line).limit(limit))
     return [Rejection(row.line, row.code, row.field, row.detail) for row in found]
 
 

@@ -28,10 +28,10 @@ class InboxMessage:
 
 @dataclass(frozen=True)
 class InboxPage:
-    """Messages, newest first; `next_cursor` is None on the last page."""
+    """Messages, newest first; `more` says that others follow."""
 
     messages: tuple[InboxMessage, ...]
-    next_cursor: str | None
+    more: bool
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Inbox:
         self,
         session: AsyncSession,
         holder_id: str,
-        cursor: str | None = None,
+        before: tuple[datetime, str] | None = None,
         limit: int = 20,
         *,
         unread: bool = False,
@@ -73,23 +73,17 @@ class Inbox:
         """A page of the holder's messages, newest first.
 
         Args:
-            cursor: `next_cursor` of the page before; None for the first.
+            before: (received_at, id) of the last one of the page before; None for the first page.
             limit: at least 1; more than `MAX_PAGE` are never given.
             unread: only messages that were not read yet.
-
-        Raises:
-            NotificationsError: `cursor_unknown` for anything that is not this holder's cursor.
         """
-        repository, limit = InboxRepository(session), max(1, min(limit, MAX_PAGE))
-        before = None if cursor is None else await repository.position(holder_id, cursor)
-        if cursor is not None and before is None:
-            raise NotificationsError("cursor_unknown", "not a cursor of this inbox")
-        rows = await repository.page(holder_id, before, limit + 1, unread=unread)
+        limit = max(1, min(limit, MAX_PAGE))
+        rows = await InboxRepository(session).page(holder_id, before, limit + 1, unread=unread)
         messages = tuple(
             InboxMessage(row.id, row.kind, *self._read(row.id, row.body), row.received_at, row.read_at)
             for row in rows[:limit]
         )
-        return InboxPage(messages, messages[-1].id if len(rows) > limit else None)
+        return InboxPage(messages, len(rows) > limit)
 
     async def mark_read(self, session: AsyncSession, holder_id: str, message_id: str) -> None:
         """Note that the holder has read a message; the first reading counts.

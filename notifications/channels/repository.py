@@ -30,12 +30,6 @@ class InboxRepository:
         """Write a message unless it is there."""
         await self._run(insert(_messages).values(**values).on_conflict_do_nothing(index_elements=["id"]))
 
-    async def position(self, holder_id: str, message_id: str) -> tuple[datetime, str] | None:
-        """Where a holder's message stands in the order of the list."""
-        statement = select(_m.received_at, _m.id).where(_visible(holder_id), _m.id == message_id)
-        rows = await self._run(statement)
-        return (rows[0].received_at, rows[0].id) if rows else None
-
     async def page(
         self, holder_id: str, before: tuple[datetime, str] | None, limit: int, *, unread: bool = False
     ) -> Sequence[Any]:

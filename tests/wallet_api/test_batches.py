@@ -7,8 +7,9 @@ import pytest
 from starlette.requests import ClientDisconnect
 
 from credentials.registry.intake import CHUNK_ROWS
-from tests.credentials.rows import driving_row, lines
+from tests.credentials.rows import TRAFFIC_POLICE, driving_row, lines
 from tests.wallet_api.running import Department, Running
+from wallet_api.routes.batches import COUNTS
 
 BATCHES = "/api/v1/licence-batches"
 NDJSON = "application/x-ndjson"
@@ -34,6 +35,29 @@ async def test_a_batch_is_taken_row_by_row_and_its_report_can_be_read_later(runn
     assert [(no["line"], no["code"]) for no in report["rejections"]] == [(2, "row_not_json")]
     assert report["finished_at"]
     assert (await _report(department, report["batch_id"])).json() == report
+
+
+async def test_a_report_tells_duplicates_refusals_by_code_and_flagged_rows(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    department = await running.department()
+    wrong = f"1.2.156.3005.2.11100000000013127DX01.{TRAFFIC_POLICE}.20240000%02d.001.0"
+    flagged = [driving_row(number, certificate_identifier=wrong % number) for number in (10, 11, 12)]
+    delivery = b"\n".join(lines(driving_row(1), driving_row(1), {}, [], {}, *flagged))
+    report = (await _deliver(department, delivery)).json()
+    assert [report[name] for name in COUNTS] == [4, 1, 3, 1, 3]
+    assert report["rejected_by_code"] == {"member_missing": 2, "row_not_object": 1}
+    assert [(flag["line"], flag["code"]) for flag in report["flags"]] == [
+        (line, "identifier_check_failed") for line in (6, 7, 8)
+    ]
+    assert report["next_flag_cursor"] is None
+    path = f"{BATCHES}/{report['batch_id']}/flags"
+    page = (await department.get(path, limit=2)).json()
+    rest = (await department.get(path, cursor=page["next_cursor"])).json()
+    assert (page["flags"] + rest["flags"], rest["next_cursor"]) == (report["flags"], None)
+    elsewhere = await department.get(f"{BATCHES}/{report['batch_id']}/rejections", cursor=page["next_cursor"])
+    assert elsewhere.json()["code"] == "cursor_invalid"
+    assert (await (await running.department("other-police")).get(path)).status_code == 404
 
 
 async def test_another_department_s_batch_is_not_found(running: Running) -> None:

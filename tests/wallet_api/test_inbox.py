@@ -38,10 +38,10 @@ async def test_a_holder_reads_and_deletes_messages(running: Running) -> None:
     first = (await wallet.call("GET", "/api/v1/me/inbox?limit=2")).json()
     assert [one["text"] for one in first["messages"]] == ["正文 3", "正文 2"]
     assert first["unread"] == 3
-    rest = (await wallet.call("GET", f"/api/v1/me/inbox?limit=2&cursor={first['next_cursor']}")).json()
-    assert [one["text"] for one in rest["messages"]] == ["正文 1"]
     assert (await wallet.call("POST", f"/api/v1/me/inbox/{2:032x}/read")).status_code == 204
     assert (await wallet.call("DELETE", f"/api/v1/me/inbox/{3:032x}")).status_code == 204
+    rest = (await wallet.call("GET", f"/api/v1/me/inbox?limit=2&cursor={first['next_cursor']}")).json()
+    assert [one["text"] for one in rest["messages"]] == ["正文 1"]
     unread = (await wallet.call("GET", "/api/v1/me/inbox?unread=true")).json()
     assert [one["text"] for one in unread["messages"]] == ["正文 1"]
     assert (await wallet.call("POST", "/api/v1/me/inbox/read-all")).json() == {"read": 1}
@@ -56,6 +56,20 @@ async def test_another_holder_s_message_is_not_found(running: Running) -> None:
         assert answer.status_code == status
     gone = await owner.call("DELETE", f"/api/v1/me/inbox/{2:032x}")
     assert (gone.status_code, gone.json()["code"]) == (404, "message_not_found")
+
+
+async def test_a_cursor_is_good_for_its_holder_and_list_even_when_the_message_it_stands_on_is_gone(
+    running: Running,
+) -> None:
+    wallet = await signed_in(running)
+    await receive(running, wallet, 1, 2)
+    cursor = (await wallet.call("GET", "/api/v1/me/inbox?limit=1")).json()["next_cursor"]
+    assert (await wallet.call("DELETE", f"/api/v1/me/inbox/{2:032x}")).status_code == 204
+    rest = (await wallet.call("GET", f"/api/v1/me/inbox?cursor={cursor}")).json()
+    assert ([one["text"] for one in rest["messages"]], rest["next_cursor"]) == (["正文 1"], None)
+    for other in (f"cursor={cursor}&unread=true", f"cursor={cursor[:-4]}AAAA", f"cursor={2:032x}"):
+        answer = await wallet.call("GET", f"/api/v1/me/inbox?{other}")
+        assert (answer.status_code, answer.json()["code"]) == (422, "cursor_invalid"), other
 
 
 async def test_a_code_for_one_licence_does_not_open_its_holder_s_inbox(running: Running) -> None:

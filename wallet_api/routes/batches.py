@@ -1,5 +1,6 @@
-"""What became of a department's deliveries: its batches, and the refused rows of each, page by page."""
+"""What became of a department's deliveries: its batches, and the refused and flagged rows of each, page by page."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -7,14 +8,16 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from credentials.registry import BatchReport
+from credentials.registry import BatchReport, Quality, Rejection
 from credentials.registry.intake import MAX_REJECTIONS
 from wallet_api.dependencies import AppPlatform, Department
 from wallet_api.edge import Cursors
+from wallet_api.openapi import answers
 from wallet_api.problems import NO_STORE
 
 MAX_BATCH_BYTES = 8 * 2**30  # a department's whole history; it is never held, and a broken delivery can be resumed
 
+COUNTS = ("accepted", "unchanged", "rejected", "duplicates", "flagged")
 PATH = "/api/v1/licence-batches"
 
 router = APIRouter(prefix=PATH, tags=["departments"])
@@ -30,7 +33,11 @@ class Page(BaseModel):
 
 
 class BatchEntry(BaseModel):
-    """A delivery and its counts; `finished_at` is null when it broke off."""
+    """A delivery and its counts; `finished_at` is null when it broke off.
+
+    `duplicates` of the unchanged rows repeat a row of this same delivery; something is wrong with `flagged` of the
+    accepted ones, though nothing to refuse them for.
+    """
 
     batch_id: str
     started_at: AwareDatetime
@@ -38,11 +45,12 @@ class BatchEntry(BaseModel):
     accepted: int
     unchanged: int
     rejected: int
+    duplicates: int
     flagged: int
 
 
-class RefusedRow(BaseModel):
-    """Why one line was refused; lines count from 1."""
+class Remark(BaseModel):
+    """What is wrong with one line; lines count from 1."""
 
     line: int
     code: str
@@ -51,10 +59,16 @@ class RefusedRow(BaseModel):
 
 
 class BatchAnswer(BatchEntry):
-    """A delivery with its first 1000 refused rows; the cursor leads to the next ones."""
+    """A delivery, how many rows were refused for what, and its first 1000 refused and 1000 flagged rows.
 
-    rejections: list[RefusedRow]
+    `next_cursor` leads to the next refused rows, `next_flag_cursor` to the next flagged ones.
+    """
+
+    rejected_by_code: dict[str, int]
+    rejections: list[Remark]
     next_cursor: str | None
+    flags: list[Remark]
+    next_flag_cursor: str | None
 
 
 class BatchPage(BaseModel):
@@ -67,7 +81,14 @@ class BatchPage(BaseModel):
 class RejectionPage(BaseModel):
     """Refused rows in the order of their lines."""
 
-    rejections: list[RefusedRow]
+    rejections: list[Remark]
+    next_cursor: str | None
+
+
+class FlagPage(BaseModel):
+    """Accepted rows with what is wrong with them, in the order of their lines."""
+
+    flags: list[Remark]
     next_cursor: str | None
 
 
@@ -89,7 +110,8 @@ async def batch_report(batch_id: str, platform: AppPlatform, department: Departm
     """What became of one of the department's own batches; `finished_at` is null when the delivery broke off."""
     async with platform.database.snapshot() as session:
         report = await platform.intake.report(session, batch_id, department.client_id)
-    return JSONResponse(batch_answer(report, platform.cursors), headers=NO_STORE)
+        quality = await platform.intake.quality(session, batch_id)
+    return JSONResponse(batch_answer(report, quality, platform.cursors), headers=NO_STORE)
 
 
 @router.get("/{batch_id}/rejections", responses={200: {"model": RejectionPage}})
@@ -97,27 +119,45 @@ async def batch_rejections(
     batch_id: str, page: Annotated[Page, Query()], platform: AppPlatform, department: Department
 ) -> JSONResponse:
     """Every refused row of one of the department's own batches, page by page."""
-    after = int(platform.cursors.open(_rejections_of(batch_id), page.cursor)[0]) if page.cursor else 0
+    list_of = f"rejections:{batch_id}"  # only its own department gets so far
+    after = _line_in(platform.cursors, list_of, page.cursor)
     async with platform.database.snapshot() as session:
         report = await platform.intake.report(
             session, batch_id, department.client_id, after_line=after, limit=page.limit + 1
         )
-    shown = [asdict(refused) for refused in report.rejections[: page.limit]]
-    more = len(report.rejections) > page.limit
-    cursor = platform.cursors.seal(_rejections_of(batch_id), [int(shown[-1]["line"])]) if more else None
-    return JSONResponse({"rejections": shown, "next_cursor": cursor}, headers=NO_STORE)
+    return JSONResponse(_remarks("rejections", report.rejections, page.limit, list_of, platform.cursors), 200, NO_STORE)
 
 
-def batch_answer(report: BatchReport, cursors: Cursors) -> dict[str, object]:
+@router.get("/{batch_id}/flags", responses=answers({200: FlagPage}, 404))
+async def batch_flags(
+    batch_id: str, page: Annotated[Page, Query()], platform: AppPlatform, department: Department
+) -> JSONResponse:
+    """Every accepted row that something is wrong with, of one of the department's own batches, page by page."""
+    list_of = f"flags:{batch_id}"
+    after = _line_in(platform.cursors, list_of, page.cursor)
+    async with platform.database.snapshot() as session:
+        await platform.intake.report(session, batch_id, department.client_id, limit=0)
+        found = await platform.intake.flags(session, batch_id, after_line=after, limit=page.limit + 1)
+    return JSONResponse(_remarks("flags", found, page.limit, list_of, platform.cursors), 200, NO_STORE)
+
+
+def batch_answer(report: BatchReport, quality: Quality, cursors: Cursors) -> dict[str, object]:
     """A report as it is answered; the counts tell of all rows."""
-    refused = report.rejections
-    more = report.rejected > len(refused) == MAX_REJECTIONS
-    cursor = cursors.seal(_rejections_of(report.id), [refused[-1].line]) if more else None
-    return {**_entry(report), "rejections": [asdict(row) for row in refused], "next_cursor": cursor}
+    refused, flagged = report.rejections, quality.flags
+    more_refused = report.rejected > len(refused) == MAX_REJECTIONS
+    more_flagged = report.flagged > len(flagged) == MAX_REJECTIONS
+    return {
+        **_entry(report),
+        "rejected_by_code": quality.rejected_by_code,
+        "rejections": [asdict(remark) for remark in refused],
+        "next_cursor": cursors.seal(f"rejections:{report.id}", [refused[-1].line]) if more_refused else None,
+        "flags": [asdict(remark) for remark in flagged],
+        "next_flag_cursor": cursors.seal(f"flags:{report.id}", [flagged[-1].line]) if more_flagged else None,
+    }
 
 
 def _entry(report: BatchReport) -> dict[str, object]:
-    counts = {name: getattr(report, name) for name in ("accepted", "unchanged", "rejected", "flagged")}
+    counts = {name: getattr(report, name) for name in COUNTS}
     return {
         "batch_id": report.id,
         "started_at": report.started_at.isoformat(),
@@ -126,5 +166,11 @@ def _entry(report: BatchReport) -> dict[str, object]:
     }
 
 
-def _rejections_of(batch_id: str) -> str:
-    return f"rejections:{batch_id}"  # only its own department gets so far
+def _line_in(cursors: Cursors, list_of: str, cursor: str | None) -> int:
+    return int(cursors.open(list_of, cursor)[0]) if cursor else 0
+
+
+def _remarks(member: str, found: Sequence[Rejection], limit: int, list_of: str, cursors: Cursors) -> dict[str, object]:
+    """A page of remarks; one more than the limit was looked for."""
+    more = cursors.seal(list_of, [found[limit - 1].line]) if len(found) > limit else None
+    return {member: [asdict(remark) for remark in found[:limit]], "next_cursor": more}

@@ -78,7 +78,9 @@ async def take_batch(request: Request, platform: AppPlatform, department: Depart
     if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/x-ndjson":
         raise HTTPException(415, "send application/x-ndjson: one JSON object a line")
     report = await platform.intake.take_stream(platform.database, source_of(department), request.stream())
-    return JSONResponse(batch_answer(report, platform.cursors), 201, NO_STORE)
+    async with platform.database.snapshot() as session:
+        quality = await platform.intake.quality(session, report.id)
+    return JSONResponse(batch_answer(report, quality, platform.cursors), 201, NO_STORE)
 
 
 @router.post("/licences/lookup", responses=answers({200: FoundLicence}, 404))

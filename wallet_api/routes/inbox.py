@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Query, Response
@@ -49,16 +50,23 @@ class DeviceRegistration(BaseModel):
 async def list_inbox(
     holder_id: SignedInHolder,
     platform: AppPlatform,
-    cursor: Annotated[str | None, Query(max_length=64, pattern=r"^[0-9a-f]+$")] = None,
+    cursor: Annotated[str | None, Query(max_length=1024)] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     unread: bool = False,
 ) -> JSONResponse:
     """The holder's messages, newest first, and how many are unread."""
+    list_of = f"inbox:{holder_id}:{unread}"
+    before = None
+    if cursor:
+        received_at, message_id = platform.cursors.open(list_of, cursor)
+        before = (datetime.fromisoformat(str(received_at)), str(message_id))
     async with platform.database.snapshot() as session:
-        page = await platform.inbox.list(session, holder_id, cursor, limit, unread=unread)
+        page = await platform.inbox.list(session, holder_id, before, limit, unread=unread)
         glance = await platform.inbox.glance(session, holder_id)
     messages = [_message(one) for one in page.messages]
-    return JSONResponse({"messages": messages, "unread": glance.unread, "next_cursor": page.next_cursor}, 200, NO_STORE)
+    last = [page.messages[-1].received_at.isoformat(), page.messages[-1].id] if page.more else None
+    more = last and platform.cursors.seal(list_of, last)
+    return JSONResponse({"messages": messages, "unread": glance.unread, "next_cursor": more}, 200, NO_STORE)
 
 
 @router.get("/inbox/events")
