@@ -1,5 +1,6 @@
 """The one place that reads the environment (and `.env`)."""
 
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,6 +17,10 @@ from sqlalchemy.exc import ArgumentError
 from credentials.keys import KeyPurpose
 
 SECRET_SETTINGS = ("encryption_keys", "blind_index_key", "nonce_key", "key_passphrase")
+
+
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]{1,63}")  # RFC 3986 §3.1
+_BROWSERS_OWN = frozenset({"about", "blob", "data", "file", "ftp", "http", "https", "javascript", "vbscript"})
 
 
 class Settings(BaseSettings):
@@ -44,6 +49,8 @@ class Settings(BaseSettings):
             trusted. With neither, no client attestation is.
         wallet_attestation_required: whether wallets must authenticate with a client attestation.
         wallet_challenge_required, dpop_nonce_required: whether proofs must carry a challenge or nonce of ours.
+        wallet_redirect_schemes: comma-separated schemes of wallets' redirect URIs that are taken although they are no
+            reversed domain name; by default that of the EU reference wallet.
         remind_every_s: 0 leaves reminding to `liangzheng remind`.
         push_wait_s: how long a push may stay without a receipt before an SMS goes out.
         rate_limit_client: calls of one registered machine, `6000/minute` in the grammar of `limits`; empty: no limit.
@@ -83,6 +90,7 @@ class Settings(BaseSettings):
     wallet_attestation_required: bool = False
     wallet_challenge_required: bool = False
     dpop_nonce_required: bool = False
+    wallet_redirect_schemes: str = "eudi-openid4ci"
     push_wait_s: int = Field(default=600, ge=0)
     remind_every_s: int = Field(default=60, ge=0)
     rate_limit_client: str = "60000/minute"  # a whole city's history row by row; batches count as one
@@ -181,6 +189,19 @@ class Settings(BaseSettings):
         """The limits that hold, by the name that `RateLimit-Policy` says."""
         texts = {"client": self.rate_limit_client, "wallet": self.rate_limit_wallet, "address": self.rate_limit_address}
         return {name: parse(text) for name, text in texts.items() if text}
+
+    @field_validator("wallet_redirect_schemes")
+    @classmethod
+    def _schemes(cls, value: str) -> str:
+        for scheme in filter(None, value.split(",")):
+            if not _SCHEME.fullmatch(scheme) or scheme in _BROWSERS_OWN:
+                raise ValueError("WALLET_REDIRECT_SCHEMES lists schemes of apps, as eudi-openid4ci")
+        return value
+
+    @property
+    def app_schemes(self) -> frozenset[str]:
+        """The schemes of `wallet_redirect_schemes`."""
+        return frozenset(filter(None, self.wallet_redirect_schemes.split(",")))
 
     @property
     def url_path(self) -> str:

@@ -125,7 +125,8 @@ async def test_what_nobody_knows_is_ignored_and_lawful_redirect_uris_are_taken(w
     claims = {"claims": [{"path": ["name"]}], "locations": [wallet.running.url], "x": None}
     assert (await wallet.push(scope=ABSENT, authorization_details=details(DRIVING, **claims))).status_code == 201
     for uri in ("https://a.example:8443/cb?x=%20", "com.example.wallet:/cb", "com.example.wallet://cb",
-                "http://127.0.0.1:53421/cb", "http://[::1]:53421/cb", "http://localhost/cb"):  # fmt: skip
+                "http://127.0.0.1:53421/cb", "http://[::1]:53421/cb", "http://localhost/cb",
+                "eudi-openid4ci://authorize"):  # fmt: skip
         assert ((await wallet.push(redirect_uri=uri)).status_code, uri) == (201, uri)
 
 

@@ -90,6 +90,11 @@ WRONG: dict[str, tuple[dict[str, str], str, Severity]] = {
         Severity.ERROR,
     ),
     "no database URL at all": ({"DATABASE_URL": "very-secret-password"}, "DATABASE_URL", Severity.ERROR),
+    "a browser's own scheme as an app's": (
+        {"WALLET_REDIRECT_SCHEMES": "app,javascript"},
+        "WALLET_REDIRECT_SCHEMES",
+        Severity.ERROR,
+    ),
     "data in a file": ({"DATA_DIR": "/dev/null"}, "DATA_DIR", Severity.ERROR),
     "a real address in the embedded mode": ({"DEPLOYMENT": "embedded"}, "DEPLOYMENT", Severity.WARNING),
 }

@@ -41,6 +41,7 @@ class AuthorizationRequest:
         configurations: Collection[str],
         issuer: str,
         offered: str | None = None,
+        app_schemes: Collection[str] = (),
     ) -> Self:
         """Check the parameters of a pushed request; unknown ones are ignored, and so are unknown scope values.
 
@@ -50,6 +51,7 @@ class AuthorizationRequest:
             configurations: the credential configuration ids that there are; each is a scope value of its own.
             issuer: the Credential Issuer Identifier.
             offered: what the offer of an `issuer_state` is about: asked for where the wallet names nothing itself.
+            app_schemes: schemes of redirect URIs to take beside those of RFC 8252.
 
         Raises:
             OAuthError: with the code that RFC 6749 §4.1.2.1, RFC 9101 §6 or RFC 9396 §5 gives it.
@@ -62,7 +64,7 @@ class AuthorizationRequest:
             raise OAuthError("invalid_request", "state is printable ASCII of at most 2048 characters")
         if dpop_jkt is not None and not _SHA256_B64U.fullmatch(dpop_jkt):
             raise OAuthError("invalid_request", "dpop_jkt is no thumbprint")
-        redirect_uri = check_redirect_uri(form.get("redirect_uri"))
+        redirect_uri = check_redirect_uri(form.get("redirect_uri"), app_schemes)
         detailed: tuple[str, ...] = ()
         if "authorization_details" in form:
             detailed = read_authorization_details(form["authorization_details"], configurations, issuer)

@@ -69,9 +69,11 @@ class WalletPolicy:
         dpop_nonce_required: whether DPoP proofs must carry a nonce of ours.
         attestation_required: whether wallets must authenticate with an attestation; if not, they may.
         challenge_required: whether an attestation's proof of possession must carry a challenge of ours.
+        app_schemes: schemes of redirect URIs to take beside those of RFC 8252.
     """
 
     attesters: Attesters = field(default_factory=Attesters)
     dpop_nonce_required: bool = False
     attestation_required: bool = False
     challenge_required: bool = False
+    app_schemes: frozenset[str] = frozenset()

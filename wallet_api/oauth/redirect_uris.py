@@ -1,7 +1,7 @@
 """Where an authorization response may be sent, and how it is written there (RFC 6749 §3.1.2, §4.1.2, RFC 9207)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from urllib.parse import urlencode, urlsplit
 
 from wallet_api.oauth.errors import OAuthError
@@ -12,11 +12,15 @@ _PRIVATE_USE = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+")  # RFC 8252 §7.1
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
-def check_redirect_uri(text: str | None) -> str:
+def check_redirect_uri(text: str | None, app_schemes: Collection[str] = ()) -> str:
     """A redirect URI that a wallet nobody registered may bring along with its pushed request.
 
     Taken are `https` URLs (RFC 8252 §7.2), private-use schemes that are a reversed domain name (§7.1), and `http` on
     the person's own machine (§7.3). Whose it is nobody vouches for: the person sees it and decides.
+
+    Args:
+        app_schemes: private-use schemes that are taken although they are no domain name: some wallets in wide use have
+            such.
 
     Raises:
         OAuthError: `invalid_request`.
@@ -35,7 +39,7 @@ def check_redirect_uri(text: str | None) -> str:
     if parts.scheme in ("https", "http"):
         if not parts.hostname or (parts.scheme == "http" and parts.hostname not in _LOOPBACK):
             raise OAuthError("invalid_request", "redirect_uri is https, or http on this machine")
-    elif not _PRIVATE_USE.fullmatch(parts.scheme) or not (parts.netloc or parts.path):
+    elif not (_PRIVATE_USE.fullmatch(parts.scheme) or parts.scheme in app_schemes) or not (parts.netloc or parts.path):
         raise OAuthError("invalid_request", "the scheme of redirect_uri is neither https nor a reversed domain name")
     return text
 

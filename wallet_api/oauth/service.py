@@ -102,6 +102,7 @@ class AuthorizationServer:
                 configurations=self._configurations,
                 issuer=self.issuer,
                 offered=offer.configuration_id if offer else None,
+                app_schemes=self.policy.app_schemes,
             )
             if jkt is not None and request.dpop_jkt not in (None, jkt):
                 raise OAuthError("invalid_dpop_proof", "dpop_jkt is another key than the proof's")
@@ -149,7 +150,7 @@ class AuthorizationServer:
 
     async def _authorization_code(self, form: Mapping[str, str], headers: ClientHeaders) -> dict[str, object]:
         code, verifier = _required(form, "code"), _required(form, "code_verifier")
-        redirect_uri = check_redirect_uri(form.get("redirect_uri"))
+        redirect_uri = check_redirect_uri(form.get("redirect_uri"), self.policy.app_schemes)
         if not CODE_VERIFIER.fullmatch(verifier):
             raise OAuthError("invalid_grant", "code_verifier is out of form")
         asked = self._details(form)

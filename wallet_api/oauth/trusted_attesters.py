@@ -22,6 +22,7 @@ def wallet_policy(settings: Settings) -> WalletPolicy:
         dpop_nonce_required=settings.dpop_nonce_required,
         attestation_required=settings.wallet_attestation_required,
         challenge_required=settings.wallet_challenge_required,
+        app_schemes=settings.app_schemes,
     )
 
 
