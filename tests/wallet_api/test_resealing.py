@@ -55,10 +55,10 @@ async def fill(running: Running) -> str:
     await (await running.wallet(1)).credential()
     licence_id = await running.licence_id(1)
     text = Bilingual("提醒", "Reminder")
+    await platform.request_keys.public_jwk(database)
     async with database.transaction() as session:
         (holder_id,) = (await platform.registry.licence(session, licence_id)).holder_ids
         await platform.issuance.offer_licence(session, licence_id, with_sign_in=True)
-        await platform.request_keys.public_jwk(session)
         await platform.held_keys.live_code(session, "session", licence_id, holder_id, Profile.MINIMAL)
         await platform.access_log.append(session, _release(running, holder_id, licence_id))
         today = platform.clock.now().astimezone(SHANGHAI).date()
