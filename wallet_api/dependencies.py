@@ -8,6 +8,7 @@ from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from credentials.issuance import IssuanceGrant
 from wallet_api.edge import Claim, IdempotencyRefused, LimitExceeded, StoredAnswer, address_block
 from wallet_api.oauth import DEPARTMENT_SCOPE, VERIFIER_SCOPE, Access, AccessRefused
 from wallet_api.wiring import Platform
@@ -78,13 +79,20 @@ Department = Annotated[Access, Depends(_Caller("department", DEPARTMENT_SCOPE))]
 Verifier = Annotated[Access, Depends(_Caller("verifier", VERIFIER_SCOPE))]
 
 
-async def _signed_in_holder(wallet: Wallet) -> str:
-    """The holder who signed in. A pre-authorized code is good for its licence only, and a bearer token for none."""
-    if wallet.grant is None or wallet.grant.licence_id is not None:
+async def _wallet_grant(wallet: Wallet) -> IssuanceGrant:
+    assert wallet.grant is not None, "a wallet's token belongs to a grant"
+    return wallet.grant
+
+
+WalletGrant = Annotated[IssuanceGrant, Depends(_wallet_grant)]
+
+
+async def _signed_in_holder(wallet: Wallet, grant: WalletGrant) -> str:
+    if grant.licence_id is not None:  # a pre-authorized code is good for its licence only
         raise AccessRefused("DPoP", "insufficient_scope", "the holder has to sign in for this")
     if wallet.jkt is None:
         raise AccessRefused("DPoP", "invalid_token", "this is given to DPoP-bound tokens only")
-    return wallet.grant.holder_id
+    return grant.holder_id
 
 
 SignedInHolder = Annotated[str, Depends(_signed_in_holder)]

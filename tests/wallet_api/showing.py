@@ -16,6 +16,7 @@ from credentials.keys.formats.jwk import PublicJwk
 from presentation.shows import encode_proof, qr_text
 from presentation.verifiers import Registration
 from tests.wallet_api.running import Department, Running, Wallet, unverified
+from tests.wallet_api.signing_in import SigningWallet
 from wallet_api.oauth import VERIFIER_SCOPE
 
 SCENE = "traffic-police-check"
@@ -27,6 +28,7 @@ class Device:
     """A wallet with passes for one licence."""
 
     wallet: Wallet
+    number: int = 1
     passes: dict[str, bytes] = field(default_factory=dict)
 
     @classmethod
@@ -34,10 +36,18 @@ class Device:
         """A device that holds the credential and passes of `driving_row(number)`."""
         wallet = await running.wallet(number)
         await wallet.credential()
-        device = cls(wallet)
+        device = cls(wallet, number)
         for profile in profiles or ("face",):
             device.passes[profile] = await device.fetch_pass(profile)
         return device
+
+    async def access_log(self, query: str = "") -> Json:
+        """The access log of the holder, who signs in for it."""
+        holder = await SigningWallet(self.wallet.running).signed_in(self.number)
+        answer = await holder.call("GET", f"/api/v1/me/access-log{query}")
+        assert answer.status_code == 200, answer.text
+        page: Json = answer.json()
+        return page
 
     async def fetch_pass(self, profile: str, **members: Any) -> bytes:
         answer = await self.ask_passes(profile, **members)
@@ -116,12 +126,3 @@ def refusal(answer: httpx.Response) -> tuple[int, str, str | None]:
     body = answer.json()
     assert answer.headers["content-type"] == "application/problem+json"
     return answer.status_code, body["code"], body.get("outcome")
-
-
-async def access_log(wallet: Wallet, query: str = "") -> Json:
-    """The holder's access log."""
-    path = "/api/v1/me/access-log"
-    answer = await wallet.running.get(path + query, headers=wallet.authorization(path, "GET"))
-    assert answer.status_code == 200, answer.text
-    page: Json = answer.json()
-    return page

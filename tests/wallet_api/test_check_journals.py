@@ -15,7 +15,7 @@ from presentation.checks import EntryOutcome, JournalEntry, JournalInvalid, read
 from presentation.checks.formats.journal import MAX_ENTRIES
 from tests.credentials.issuance.test_parsers import ANY_JSON
 from tests.wallet_api.running import Running, b64u
-from tests.wallet_api.showing import SCENE, Device, access_log, inspector, refusal
+from tests.wallet_api.showing import SCENE, Device, inspector, refusal
 
 Json = dict[str, Any]
 
@@ -91,7 +91,7 @@ async def test_entries_are_judged_one_by_one_and_none_is_dropped(running: Runnin
     answer = await police.upload(*sent)
     assert outcomes(answer) == [("accepted", None), *(("rejected", code) for _, code in wrong), ("accepted", None)]
     assert [each["id"] for each in answer.json()["entries"]] == [each["id"] for each in sent]
-    assert [each["mode"] for each in (await access_log(device.wallet))["entries"]] == ["offline"]
+    assert [each["mode"] for each in (await device.access_log())["entries"]] == ["offline"]
 
 
 async def test_an_upload_out_of_form_is_refused_whole(running: Running) -> None:

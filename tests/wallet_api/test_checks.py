@@ -16,7 +16,7 @@ from credentials.keys.formats.signed_jwt import SignedJwt
 from tests.credentials.issuance.test_parsers import ANY_JSON
 from tests.credentials.rows import driving_row, step_row
 from tests.wallet_api.running import Running, new_key, unverified
-from tests.wallet_api.showing import SCENE, Device, access_log, inspector, refusal
+from tests.wallet_api.showing import SCENE, Device, inspector, refusal
 
 AT_ONCE = 50
 
@@ -245,7 +245,7 @@ def test_whatever_a_verifier_sends_is_answered_with_a_refusal(running: Running, 
 async def test_a_release_stands_in_the_holders_log_without_values(running: Running) -> None:
     device, police = await Device.of(running), await inspector(running)
     claims = await police.released(device.code(), reason="例行检查", operator="031234", items=["vehicle_class"])
-    page = await access_log(device.wallet)
+    page = await device.access_log()
     now, number = running.clock.now().isoformat(), driving_row()["certificate_number"]
     assert page == {
         "entries": [

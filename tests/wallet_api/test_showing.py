@@ -19,7 +19,7 @@ from credentials.catalogue.models import ItemType
 from presentation.checks.patterns import neighbouring
 from tests.credentials.rows import driving_row, resident_id, step_row
 from tests.wallet_api.running import Running, Wallet
-from tests.wallet_api.showing import Device, access_log, inspector, refusal
+from tests.wallet_api.showing import Device, inspector, refusal
 from wallet_api.cli import app
 from wallet_api.oauth.repository import GRANT
 
@@ -143,7 +143,7 @@ async def test_the_portrait_is_released_where_the_scene_names_it_and_it_is_asked
         assert "portrait_photo" not in claims["items"], "no pass carries it, only the scene's portrait releases it"
     narrow = await police.released(device.code(), items=["vehicle_class"])
     assert "portrait" not in narrow
-    entries = (await access_log(device.wallet))["entries"]
+    entries = (await device.access_log())["entries"]
     assert ["portrait" in entry["items"] for entry in entries] == [False, True, True]
     assert PORTRAIT[30:] not in json.dumps(entries)
 
@@ -238,7 +238,7 @@ async def test_no_personal_data_reaches_the_log_of_the_process(
     await police.released(code, reason="找张三丰", operator="031234")
     await police.check(code, reason="找张三丰")
     await police.check("张三丰310101", reason="找张三丰")
-    await access_log(device.wallet)
+    await device.access_log()
     said = "".join(capfd.readouterr())
     row = driving_row()
     for personal in ("张三丰", "031234", row["certificate_number"], code[-40:], "C1"):

@@ -9,7 +9,7 @@ import pytest
 from tests.credentials.rows import driving_row, step_row
 from tests.fakes import FakeClock
 from tests.wallet_api.running import Running
-from tests.wallet_api.showing import SCENE, Device, Inspector, access_log, inspector
+from tests.wallet_api.showing import SCENE, Device, Inspector, inspector
 from tests.wallet_api.test_issued_credentials import served, synchronised
 from verifier_sdk import (
     CannotTell,
@@ -68,7 +68,7 @@ async def test_checks_with_and_without_a_network_and_the_journal_between_them(
             assert (report.accepted, report.unchanged, report.rejected) == (1, 0, ())
             assert journal.entries() == ()
 
-        page = await access_log(device.wallet)
+        page = await device.access_log()
         assert Counter(entry["mode"] for entry in page["entries"]) == {"online": 1, "offline": 1}
 
 
@@ -111,7 +111,7 @@ async def test_an_upload_that_nobody_heard_of_counts_once(tmp_path: Path, clock:
         with Journal.open(tmp_path / "journal", b"k" * 32) as journal:
             report = await asyncio.to_thread(journal.upload, client)
             assert (report.accepted, report.unchanged, report.rejected) == (0, 1, ())
-        assert len((await access_log(device.wallet))["entries"]) == 1
+        assert len((await device.access_log())["entries"]) == 1
 
 
 async def test_without_the_platform_a_verifier_falls_back_or_cannot_tell(

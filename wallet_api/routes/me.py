@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from credentials.keys.formats.jwk import KeyMalformed, PublicJwk
 from credentials.keys.formats.jws import b64u_decode, b64u_encode
 from presentation.shows import DeviceKey, PassRequestInvalid, Profile
-from wallet_api.dependencies import AppPlatform, Wallet
+from wallet_api.dependencies import AppPlatform, Wallet, WalletGrant
 from wallet_api.oauth import AccessRefused
 from wallet_api.problems import NO_STORE
 
@@ -32,16 +32,16 @@ class PassRequest(BaseModel):
 
 
 @router.post("/passes", status_code=201)
-async def issue_passes(wanted: PassRequest, platform: AppPlatform, wallet: Wallet) -> JSONResponse:
+async def issue_passes(wanted: PassRequest, platform: AppPlatform, wallet: Wallet, grant: WalletGrant) -> JSONResponse:
     """Show passes (`presentation/FORMAT.md`) for one of the holder's licences. The token must be DPoP-bound."""
-    if wallet.grant is None or wallet.jkt is None:
+    if wallet.jkt is None:
         raise AccessRefused("DPoP", "invalid_token", "passes are given to DPoP-bound wallet tokens only")
     key = _device_key(wanted.jwk)
     async with platform.database.transaction() as session:
         passes = await platform.shows.issue_passes(
             session,
-            await platform.showable.chosen(session, wallet.grant, wanted.licence, key.thumbprint),
-            wallet.grant.holder_id,
+            await platform.showable.chosen(session, grant, wanted.licence, key.thumbprint),
+            grant.holder_id,
             key,
             Profile[wanted.profile.upper()],
             wanted.days,

@@ -9,8 +9,7 @@ from fastapi.responses import JSONResponse, Response
 from credentials.catalogue import LicenceType, face_values, render_face
 from credentials.issuance import HeldLicence, IssuanceGrant, licence_claims
 from credentials.registry import UnknownLicence
-from wallet_api.dependencies import AppPlatform, Wallet
-from wallet_api.oauth import Access, AccessRefused
+from wallet_api.dependencies import AppPlatform, WalletGrant
 from wallet_api.offers import offer_links
 from wallet_api.problems import NO_STORE
 from wallet_api.wiring import Platform
@@ -21,12 +20,12 @@ router = APIRouter(prefix="/api/v1/me", tags=["holders"])
 
 
 @router.get("/licences")
-async def my_licences(platform: AppPlatform, wallet: Wallet) -> JSONResponse:
+async def my_licences(platform: AppPlatform, grant: WalletGrant) -> JSONResponse:
     """The holder's licences in their newest versions, in whatever state.
 
     `reissue_available`: the wallet's credential is of an older version; a new request gives the newest.
     """
-    held = await _held(platform, wallet)
+    held = await _held(platform, grant)
     url = f"{platform.settings.public_url}/api/v1/me/licences"
     catalogue = platform.catalogue
     licences = [_summary(one, catalogue.get(one.licence.type_code, one.licence.type_version), url) for one in held]
@@ -34,9 +33,9 @@ async def my_licences(platform: AppPlatform, wallet: Wallet) -> JSONResponse:
 
 
 @router.get("/licences/{licence_id}/face.svg")
-async def my_licence_face(licence_id: str, platform: AppPlatform, wallet: Wallet) -> Response:
+async def my_licence_face(licence_id: str, platform: AppPlatform, grant: WalletGrant) -> Response:
     """A licence's face with its values drawn in. A picture proves nothing."""
-    held = await _held(platform, wallet)
+    held = await _held(platform, grant)
     licence = next((one.licence for one in held if one.licence.id == licence_id), None)
     if licence is None:
         raise UnknownLicence("there is no such licence")
@@ -46,9 +45,8 @@ async def my_licence_face(licence_id: str, platform: AppPlatform, wallet: Wallet
 
 
 @router.get("/offers")
-async def my_offers(platform: AppPlatform, wallet: Wallet) -> JSONResponse:
+async def my_offers(platform: AppPlatform, grant: WalletGrant) -> JSONResponse:
     """What departments offer to the holder and no wallet has taken up yet."""
-    grant = _grant(wallet)
     async with platform.database.snapshot() as session:
         offers = await platform.issuance.pushed_offers(session, grant.holder_id)
     waiting = [
@@ -64,17 +62,10 @@ async def my_offers(platform: AppPlatform, wallet: Wallet) -> JSONResponse:
     return JSONResponse({"offers": waiting}, headers=NO_STORE)
 
 
-async def _held(platform: Platform, wallet: Access) -> Sequence[HeldLicence]:
+async def _held(platform: Platform, grant: IssuanceGrant) -> Sequence[HeldLicence]:
     """All that a holder has who signed in; the one licence of a token that came with an offer."""
-    grant = _grant(wallet)
     async with platform.database.snapshot() as session:
         return await platform.issuance.held(session, grant.holder_id, grant.licence_id)
-
-
-def _grant(wallet: Access) -> IssuanceGrant:
-    if wallet.grant is None:
-        raise AccessRefused("DPoP", "insufficient_scope", "the token is no wallet's")
-    return wallet.grant
 
 
 def _summary(held: HeldLicence, kind: LicenceType, url: str) -> dict[str, Any]:

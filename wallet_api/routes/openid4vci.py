@@ -6,13 +6,11 @@ from fastapi.responses import JSONResponse, Response
 from credentials.issuance import (
     CredentialRequestRefused,
     CredentialResponse,
-    IssuanceGrant,
     WireMessage,
     response_object,
 )
 from credentials.keys.formats.jws import json_bytes
-from wallet_api.dependencies import AppPlatform, Wallet
-from wallet_api.oauth import Access, AccessRefused
+from wallet_api.dependencies import AppPlatform, Wallet, WalletGrant
 from wallet_api.offers import QR_MEDIA_TYPES, offer_qr
 from wallet_api.problems import NO_STORE
 
@@ -46,38 +44,32 @@ async def nonce(platform: AppPlatform) -> JSONResponse:
 
 
 @router.post("/credential", max_body_size=MAX_REQUEST_BYTES)
-async def credential(request: Request, platform: AppPlatform, wallet: Wallet) -> Response:
+async def credential(request: Request, platform: AppPlatform, wallet: Wallet, grant: WalletGrant) -> Response:
     """Issue credentials that the token is for, each bound to a proven key; 202 when a clerk must release them."""
-    grant, message = _grant(wallet), await _message(request)
+    message = await _message(request)
     async with platform.database.transaction() as session:
         response = await platform.credential_issuer.issue(session, grant, message, wallet.jkt)
     return _answer(response)
 
 
 @router.post("/deferred-credential")
-async def deferred_credential(request: Request, platform: AppPlatform, wallet: Wallet) -> Response:
+async def deferred_credential(request: Request, platform: AppPlatform, wallet: Wallet, grant: WalletGrant) -> Response:
     """Give out what a clerk has released since; 202 while it waits."""
-    grant, message = _grant(wallet), await _message(request)
+    message = await _message(request)
     async with platform.database.transaction() as session:
         response = await platform.credential_issuer.deliver(session, grant, message, wallet.jkt)
     return _answer(response)
 
 
 @router.post("/notification", status_code=204)
-async def notification(request: Request, platform: AppPlatform, wallet: Wallet) -> Response:
+async def notification(request: Request, platform: AppPlatform, grant: WalletGrant) -> Response:
     """Take down what became of credentials in the wallet."""
     if _media_type(request) != "application/json":
         raise CredentialRequestRefused("invalid_notification_request", "send application/json")
     body = await request.body()
     async with platform.database.transaction() as session:
-        await platform.credential_issuer.note(session, _grant(wallet), body)
+        await platform.credential_issuer.note(session, grant, body)
     return Response(status_code=204, headers=NO_STORE)
-
-
-def _grant(wallet: Access) -> IssuanceGrant:
-    if wallet.grant is None:
-        raise AccessRefused("Bearer", "insufficient_scope", "the token is no wallet's")
-    return wallet.grant
 
 
 async def _message(request: Request) -> WireMessage:

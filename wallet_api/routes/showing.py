@@ -8,12 +8,10 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from credentials.catalogue import Catalogue, UnknownType
-from credentials.issuance import IssuanceGrant
 from presentation.accesslog import AccessEntry
 from presentation.scenes import Scene
 from presentation.shows import Profile, qr_png, qr_svg
-from wallet_api.dependencies import AppPlatform, Wallet
-from wallet_api.oauth import Access, AccessRefused
+from wallet_api.dependencies import AppPlatform, SignedInHolder, WalletGrant
 from wallet_api.problems import NO_STORE
 
 PICTURES = {"image/png": qr_png, "image/svg+xml": qr_svg}
@@ -38,12 +36,13 @@ class LiveCodeRequest(BaseModel):
     status_code=201,
     responses={201: {"content": {"image/png": {}, "image/svg+xml": {}}, "description": "The code"}},
 )
-async def make_live_code(wanted: LiveCodeRequest, request: Request, platform: AppPlatform, wallet: Wallet) -> Response:
+async def make_live_code(
+    wanted: LiveCodeRequest, request: Request, platform: AppPlatform, grant: WalletGrant
+) -> Response:
     """A live code made by the server, for a client without a device key: good once, for a minute.
 
     `Accept: image/png` or `image/svg+xml` gives the picture, anything else JSON with the text.
     """
-    grant = granted(wallet)
     async with platform.database.transaction() as session:
         licence_id = await platform.showable.chosen(session, grant, wanted.licence, None)
         code = await platform.held_keys.live_code(
@@ -60,12 +59,11 @@ async def make_live_code(wanted: LiveCodeRequest, request: Request, platform: Ap
 @router.get("/access-log")
 async def access_log(
     platform: AppPlatform,
-    wallet: Wallet,
+    holder_id: SignedInHolder,
     cursor: Annotated[str | None, Query(max_length=1024)] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> JSONResponse:
-    """Who was told what of the holder's licences, newest first: names of items, never their values."""
-    holder_id = granted(wallet).holder_id
+    """Who was told what of the licences of a holder who signed in, newest first: names of items, never values."""
     list_of = f"access_log:{holder_id}"
     before = int(platform.cursors.open(list_of, cursor)[0]) if cursor else None
     async with platform.database.snapshot() as session:
@@ -74,17 +72,6 @@ async def access_log(
     entries = [_entry(entry, platform.catalogue, scenes.get(entry.scene_id or "")) for entry in page.entries]
     more = platform.cursors.seal(list_of, [page.entries[-1].sequence]) if page.more else None
     return JSONResponse({"entries": entries, "next_cursor": more}, headers=NO_STORE)
-
-
-def granted(wallet: Access) -> IssuanceGrant:
-    """What the holder granted the wallet.
-
-    Raises:
-        AccessRefused: the token is a machine's.
-    """
-    if wallet.grant is None:
-        raise AccessRefused("DPoP", "insufficient_scope", "the token is not a holder's")
-    return wallet.grant
 
 
 def _entry(entry: AccessEntry, catalogue: Catalogue, scene: Scene | None) -> dict[str, object]:
