@@ -1,7 +1,7 @@
 """The access log (用证记录): what was released of a holder's licences, when, to whom and why; never the values.
 
     await access_log.append(session, release)                  # in the transaction that releases
-    page = await access_log.page(session, holder_id, before=None)
+    page = await access_log.page(session, holder_id, before=None, limit=50)
     faults = await access_log.verify(session, holder_id)
 
 Rows of one holder are chained: each hash covers the one before (`formats/entry_hash.py`), and the head of the chain is

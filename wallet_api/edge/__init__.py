@@ -1,8 +1,8 @@
 """What stands between the network and the services: repeats, pages, limits and what is measured.
 
-replay = await once.claim(client_id, "…key…", request_hash)      # the stored answer, or a claim of our own
+replay = await once.claim(client_id, "…key…", request)           # the stored answer, or a claim of our own
 cursor = cursors.seal("licences:traffic-police", ["2026-…", "019a…"])
-usage = await limits.hit("client", "traffic-police")              # or LimitExceeded
+usage = await limits.hit("client", "traffic-police")             # or LimitExceeded
 """
 
 from wallet_api.edge.cursors import CursorInvalid, Cursors
