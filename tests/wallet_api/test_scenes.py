@@ -37,6 +37,14 @@ def test_every_scene_of_the_shipped_packs_is_one_that_an_operator_could_put() ->
             assert set(names) <= set(known), draft.id
     (market,) = [draft for draft in drafts if draft.id == "window-service"]
     assert len(market.items) > 20, "the types of one scene are joined"
+    (road,) = [draft for draft in drafts if draft.id == "road-traffic"]
+    assert set(road.items) == {
+        "driving-licence",
+        "vehicle-licence",
+        "road-transport-certificate",
+        "transport-practitioner-licence",
+    }
+    assert road.offline, "a road has no network"
 
 
 async def test_scenes_are_told_to_everybody_and_stand_in_the_trust_list(running: Running) -> None:
