@@ -266,6 +266,9 @@ def test_verifiers_and_scenes_are_kept_from_the_command_line(tmp_path: Path) -> 
     registered = liangzheng("verifiers", "register", "bus", "--organisation", "某市教育局", "--scene", "school-bus")
     assert registered[0] == 0, registered
     assert (tmp_path / "data" / "clients" / "bus.pem").stat().st_mode & 0o077 == 0
+    out_of_form = liangzheng("verifiers", "register", "No Id", "--organisation", "某市教育局", "--scene", "school-bus")
+    assert out_of_form[0] == 1
+    assert "No Id" not in liangzheng("verifiers", "list")[1], "what is refused is not half registered"
     assert liangzheng("verifiers", "suspend", "bus")[0] == 0
     assert "bus  suspended  某市教育局" in liangzheng("verifiers", "list")[1]
     assert liangzheng("verifiers", "resume", "nobody")[0] == 1

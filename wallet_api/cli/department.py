@@ -1,6 +1,7 @@
 """Try the platform as a department's system would use it, over its public interface."""
 
 import os
+from collections.abc import Awaitable, Callable
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ import httpx
 import typer
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from credentials.keys.formats.jwk import PublicJwk
 from credentials.registry import SHANGHAI
@@ -111,9 +113,17 @@ async def _register(client_id: str, name: str, authorities: list[str]) -> None:
 
 
 async def register_client(
-    platform: Platform, client_id: str, name: str, authorities: list[str], scope: str = DEPARTMENT_SCOPE
+    platform: Platform,
+    client_id: str,
+    name: str,
+    authorities: list[str],
+    scope: str = DEPARTMENT_SCOPE,
+    together_with: Callable[[AsyncSession], Awaitable[None]] | None = None,
 ) -> Path:
     """Register a client under a new key, and keep the private key in a file of the owner's only.
+
+    Args:
+        together_with: what else is written in the same transaction: both are done or neither.
 
     Raises:
         OAuthError: the id is out of form.
@@ -121,6 +131,8 @@ async def register_client(
     key = ec.generate_private_key(ec.SECP256R1())
     async with platform.database.transaction() as session:
         jwk = PublicJwk.from_key(key.public_key())
+        if together_with is not None:
+            await together_with(session)
         await platform.oauth.register_client(session, client_id, name, authorities, jwk, scope)
     key_file = _key_file(platform.settings, client_id)
     key_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

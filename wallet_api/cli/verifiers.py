@@ -1,9 +1,11 @@
 """Verifiers: whose systems may check licences, and for which scenes."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
 from rich.markup import escape
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from presentation.verifiers import Registration
 from presentation.verifiers.models import HOLDERS_PER_MINUTE, REFUSALS_PER_10_MINUTES
@@ -11,6 +13,7 @@ from wallet_api.cli.console import console, fail, opened, run
 from wallet_api.cli.department import register_client
 from wallet_api.oauth import VERIFIER_SCOPE, OAuthError
 from wallet_api.oauth import repository as oauth
+from wallet_api.wiring import Platform
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 
@@ -67,17 +70,24 @@ def scenes(client_id: ClientId, scene: SceneIds) -> None:
 
 async def _register(registration: Registration) -> None:
     async with opened() as platform:
-        async with platform.database.transaction() as session:
-            known = {verifier.client_id for verifier in await platform.verifiers.all(session)}
-            if registration.client_id not in known and await oauth.client_exists(session, registration.client_id):
-                fail(f"{registration.client_id} is registered as something else")
-            for scene in registration.scenes:
-                await platform.scenes.current(session, scene)
-            await platform.verifiers.register(session, registration)
         key_file = await register_client(
-            platform, registration.client_id, registration.system_name, [], scope=VERIFIER_SCOPE
+            platform,
+            registration.client_id,
+            registration.system_name,
+            [],
+            VERIFIER_SCOPE,
+            partial(_enter, platform, registration),
         )
     console.print(f"[green]✓[/] {registration.client_id} is registered; its private key is in {key_file}")
+
+
+async def _enter(platform: Platform, registration: Registration, session: AsyncSession) -> None:
+    known = {verifier.client_id for verifier in await platform.verifiers.all(session)}
+    if registration.client_id not in known and await oauth.client_exists(session, registration.client_id):
+        fail(f"{registration.client_id} is registered as something else")
+    for scene in registration.scenes:
+        await platform.scenes.current(session, scene)
+    await platform.verifiers.register(session, registration)
 
 
 async def _list() -> None:
