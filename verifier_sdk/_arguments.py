@@ -121,14 +121,17 @@ def _default_language() -> str:
 
 
 def _age(text: str) -> timedelta:
-    seconds = int(text)
+    seconds = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
     if not 0 <= seconds <= 366 * 86_400:
-        raise argparse.ArgumentTypeError("not between 0 and a year")
+        raise argparse.ArgumentTypeError("not a number of seconds between 0 and a year")
     return timedelta(seconds=seconds)
 
 
 def _challenge(text: str) -> bytes:
-    challenge = bytes.fromhex(text)
+    try:
+        challenge = bytes.fromhex(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError("a challenge is written in hexadecimal") from error
     if not 8 <= len(challenge) <= 64:
         raise argparse.ArgumentTypeError("a challenge has 8 to 64 bytes")
     return challenge

@@ -9,7 +9,7 @@ from . import _base64url, _x509
 from ._fault import Fault, told_as
 from ._json import as_array, as_integer, as_object, as_text
 from ._jws import Jws
-from ._trust_list import OWN_ITEMS, TrustList, instant
+from ._trust_list import COMMON_LABELS, TrustList, instant
 from .errors import CannotTell
 from .models import Label, NamedItem, Redeemed
 from .trust import Trust
@@ -78,7 +78,7 @@ def _result(claims: Mapping[str, object], trust_list: TrustList) -> Redeemed:
         raise Fault("the licence's state is not valid, though the outcome is")
     code, version = as_text(licence.get("type")), as_integer(licence.get("type_version"))
     licence_type = trust_list.type_by_code(code, version)
-    labels = {**dict(OWN_ITEMS.values()), **(licence_type.item_labels if licence_type else {})}
+    labels = {**COMMON_LABELS, **(licence_type.item_labels if licence_type else {})}
     return Redeemed(
         check_id=as_text(claims.get("jti")),
         type_code=code,

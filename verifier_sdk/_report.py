@@ -14,6 +14,7 @@ from .models import (
     Label,
     Outcome,
     Redeemed,
+    Scene,
     SyncItem,
     SyncReport,
     UploadReport,
@@ -97,12 +98,15 @@ def valid_lines(result: Valid, language: Language) -> Iterator[str]:
     yield _ages(result.trust_age, result.status_age, language)
 
 
-def redeemed_lines(result: Redeemed, language: Language) -> Iterator[str]:
-    """A live code that the platform checked."""
+def redeemed_lines(result: Redeemed, scenes: Sequence[Scene], language: Language) -> Iterator[str]:
+    """A live code that the platform checked; `scenes` are those that this device knows by name."""
     yield f"{word('valid', language)} — {word('on_line', language).format(harmless(result.check_id))}"
     yield f"{word('type', language)}: {pick(result.type_name, language)} ({result.type_code})"
-    yield f"{word('scene', language)}: {harmless(result.scene_id)}"
+    names = [f"{pick(scene.name, language)} ({scene.id})" for scene in scenes if scene.id == result.scene_id]
+    yield f"{word('scene', language)}: {names[0] if names else harmless(result.scene_id)}"
     for item in result.items:
+        if item.name == "valid_until":  # it stands below, released or not
+            continue
         value = "、".join(map(str, item.value)) if isinstance(item.value, tuple) else str(item.value)
         yield f"{pick(item.label, language)}: {harmless(value)}"
     if result.portrait is not None:

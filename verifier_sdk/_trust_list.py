@@ -22,6 +22,14 @@ OWN_ITEMS = {
     0: ("holder_name", Label("持证主体", "Holder")),
     1: ("certificate_number", Label("证照编号", "Licence number")),
 }
+# The claims that every licence has (trust list format, `scenes`), as a check on line names them.
+COMMON_LABELS = {
+    **dict(OWN_ITEMS.values()),
+    "issuing_authority_name": Label("发证机关", "Issuing authority"),
+    "certificate_identifier": Label("证照标识", "Licence identifier"),
+    "issued_on": Label("发证日期", "Date of issue"),
+    "valid_until": Label("有效期至", "Valid until"),
+}
 
 _CODES = {
     "form": "trust_list_malformed",

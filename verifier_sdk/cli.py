@@ -65,8 +65,9 @@ def _check(arguments: argparse.Namespace, clock: Clock) -> int:
             result = _redeem(verifier, text, arguments, _client(arguments, trust, clock))
         else:
             result = verifier.check(text, arguments.challenge, scene=arguments.scene)
+        scenes = trust.knowledge().scenes
     if isinstance(result, Redeemed):
-        _print(arguments, _report.redeemed_lines(result, arguments.lang), _report.redeemed_json(result))
+        _print(arguments, _report.redeemed_lines(result, scenes, arguments.lang), _report.redeemed_json(result))
     else:
         _print(arguments, _report.valid_lines(result, arguments.lang), _report.valid_json(result))
     return VALID

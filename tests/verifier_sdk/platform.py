@@ -78,7 +78,13 @@ class Platform:
                 "state": "valid",
                 "valid_until": "2027-03-03",
             },
-            "items": {"holder_name": "张三丰", "vehicle_class": ["C1", "D"], "other": 1},
+            "items": {
+                "holder_name": "张三丰",
+                "vehicle_class": ["C1", "D"],
+                "issued_on": "2017-03-04",
+                "valid_until": "2027-03-03",
+                "other": 1,
+            },
             "portrait": "data:image/jpeg;base64,AAAA",
             "shown_at": NOW_S - 5,
         }

@@ -90,6 +90,8 @@ def test_exit_codes_tell_the_three_answers_apart(ready: Run, server: Server, tmp
     assert ready()[0] == 2
     assert ready("check", "x", "--challenge", "00")[0] == 2
     assert ready("check", "x", "--challenge", "zz")[0] == 2
+    assert ready("check", "x", "--max-status-age", "-1")[0] == 2
+    assert ready("check", "x", "--max-status-age", "soon")[0] == 2
     assert ready("check", "x", "--max-trust-age", "-1")[0] == 2
 
 
@@ -160,9 +162,10 @@ def test_a_code_is_checked_on_line(registered: tuple[Run, Platform], server: Ser
     assert output.splitlines() == [
         "有效 — 平台联网核验,编号 check-1",
         "证照类型: 机动车驾驶证 (driving-licence)",
-        "核验场景: road-traffic",
+        "核验场景: 道路交通执法 (road-traffic)",
         "持证主体: 张三丰",
         "准驾车型: C1、D",
+        "发证日期: 2017-03-04",
         "other: 1",
         "照片: 见 --json 输出",
         "状态: 有效",

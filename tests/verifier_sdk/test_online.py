@@ -74,6 +74,8 @@ def test_the_platforms_answer_is_given_once_it_is_verified(
     assert [(item.name, item.label.zh, item.value) for item in result.items] == [
         ("holder_name", "持证主体", "张三丰"),
         ("vehicle_class", "准驾车型", ("C1", "D")),
+        ("issued_on", "发证日期", "2017-03-04"),
+        ("valid_until", "有效期至", "2027-03-03"),
         ("other", "other", 1),
     ]
     assert (result.type_code, result.type_name.en, result.state) == ("driving-licence", "Driving licence", "valid")
