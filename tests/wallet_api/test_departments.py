@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tests.credentials.rows import driving_row, step_row
+from tests.credentials.rows import driving_row, lines, step_row
 from tests.wallet_api.running import Running
 
 OTHER_AUTHORITY = "11310000000000001A"
@@ -50,6 +50,23 @@ async def test_a_licence_that_is_not_in_force_is_not_offered(running: Running) -
     answer = await department.post("/api/v1/credential-offers", {"certificate_identifier": await identifier(running)})
     assert (answer.status_code, answer.json()["code"]) == (409, "licence_not_in_force")
     assert await running.count("credential_offer") == 0
+
+
+async def test_a_row_comes_as_json_and_not_compressed(running: Running) -> None:
+    department = await running.department()
+    authorization = {"Authorization": f"Bearer {await department.token()}"}
+    wrong = [
+        {},
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "multipart/form-data; boundary=x"},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+        {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"},
+    ]
+    for path in ("/api/v1/licences", "/api/v1/licence-batches"):
+        for headers in wrong:
+            answer = await running.post(path, content=lines(driving_row())[0], headers=authorization | headers)
+            assert answer.status_code == 415, (path, headers)
+    assert await running.count("intake_batch") == 0
 
 
 async def test_a_malformed_row_is_refused_with_code_and_field_and_no_licence_is_written(running: Running) -> None:

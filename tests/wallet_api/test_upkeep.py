@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import sys
 from base64 import b64encode
 from pathlib import Path
 
@@ -10,8 +11,34 @@ from typer.testing import CliRunner
 
 from credentials.registry.formats.gbt36904 import Identifier
 from tests.credentials.rows import DRIVING, TRAFFIC_POLICE, driving_row, lines, step_row
-from wallet_api.cli import app
+from wallet_api.cli import app, main
 from wallet_api.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("command", "exit_code"),
+    [
+        (["licences", "--after", "99999999999"], 2),
+        (["licences", "--ending-within", "9" * 30], 2),
+        (["lineage", "\udcff"], 2),
+        (["sample", "--rows", "1", "--out", "."], 1),
+        (["import", "rows.ndjson", "--report", "."], 2),
+    ],
+)
+def test_nonsense_on_the_command_line_ends_in_a_line(
+    command: list[str],
+    exit_code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rows.ndjson").write_bytes(b"{}")
+    monkeypatch.setattr(sys, "argv", ["liangzheng", *command])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == exit_code
+    assert ".env" not in capsys.readouterr().err, "says what is wrong, not something else"
 
 
 def test_a_life_is_told_and_keys_are_rotated_by_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -36,6 +36,9 @@ app.add_typer(access_log.app, name="access-log")
 def main() -> None:
     """Run a command; what is foreseen ends with one line on standard error and exit code 1."""
     collect_rarely()
+    if any("\udc80" <= character <= "\udcff" for argument in sys.argv for character in argument):
+        errors.print("[red]✗[/] an argument is not text in UTF-8")
+        sys.exit(2)
     try:
         app()
     except ValidationError as error:

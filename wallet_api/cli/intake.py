@@ -1,6 +1,7 @@
 """Bringing licences in: files of departments, and a made-up city. Both go through the one intake."""
 
 import asyncio
+import codecs
 import json
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -68,8 +69,8 @@ def import_file(
         fail("--source has 1 to 64 characters", WRONG_FILE)
     form = form or (Form.CSV if file.suffix.lower() == ".csv" else Form.NDJSON)
     _check_file(file, form)
-    if report is not None and not report.absolute().parent.is_dir():
-        fail(f"there is no folder for {report}", WRONG_FILE)
+    if report is not None and (report.is_dir() or not report.absolute().parent.is_dir()):
+        fail(f"{report} is a folder, or in none", WRONG_FILE)
     outcome = run(import_licences(file, source, form=form, encoding=encoding, report_file=report, dry_run=dry_run))
     _tell(outcome, dry_run=dry_run)
     if strict and outcome.report.rejected:
@@ -100,9 +101,12 @@ def sample(
     if out is None:
         _tell(run(_take_city(lives, total)), dry_run=False)
         return
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("wb") as file, _bar("writing", total) as moved:
-        count = sum(_written(file, life, moved) for life in lives)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with out.open("wb") as file, _bar("writing", total) as moved:
+            count = sum(_written(file, life, moved) for life in lives)
+    except OSError as error:
+        fail(f"{out}: {error.strerror or error}")
     console.print(f"[green]✓[/] {count} rows, {wrong} of them wrong, in {out}")
 
 
@@ -206,7 +210,7 @@ def _check_file(file: Path, form: Form) -> None:
     if not file.is_file():
         return
     with file.open("rb") as raw:
-        head = raw.read(PIECE_BYTES)
+        head = raw.read(PIECE_BYTES).removeprefix(codecs.BOM_UTF8)
     if not head.strip():
         fail(f"{file} is empty", WRONG_FILE)
     for magic, kind in ((b"\x1f\x8b", "gzip"), (b"PK\x03\x04", "a ZIP or Excel file"), (b"\xff\xfe", "UTF-16")):

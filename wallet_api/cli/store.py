@@ -9,13 +9,16 @@ from credentials.registry import SHANGHAI
 from wallet_api.cli.console import console, opened, run
 from wallet_api.offers import offer_links
 
+MAX_DAYS = 36_500  # a century: no licence that has an end has a later one
 HISTORY_SHOWN = 1000  # far more than happens to one version
 
 
 def licences(
     type_code: Annotated[str | None, typer.Option("--type", help="For example driving-licence.")] = None,
-    ending_within: Annotated[int | None, typer.Option(min=0, help="The last day is at most so many days away.")] = None,
-    after: Annotated[int, typer.Option(min=0, help="The last day is at least so many days away.")] = 0,
+    ending_within: Annotated[
+        int | None, typer.Option(min=0, max=MAX_DAYS, help="The last day is at most so many days away.")
+    ] = None,
+    after: Annotated[int, typer.Option(min=0, max=MAX_DAYS, help="The last day is at least so many days away.")] = 0,
     limit: Annotated[int, typer.Option(min=1, max=200)] = 10,
 ) -> None:
     """List licences in force, the one that ends first first. Names and numbers stay sealed."""

@@ -48,7 +48,7 @@ class FoundLicence(BaseModel):
     "/licences",
     status_code=201,
     responses=answers(
-        {201: IntakeAnswer, 200: {"model": IntakeAnswer, "description": "The store had it already"}}, 409, 422
+        {201: IntakeAnswer, 200: {"model": IntakeAnswer, "description": "The store had it already"}}, 409, 415, 422
     ),
 )
 async def take_licence(request: Request, platform: AppPlatform, department: Department, once: OnceOnly) -> JSONResponse:
@@ -56,6 +56,7 @@ async def take_licence(request: Request, platform: AppPlatform, department: Depa
 
     201 when it was accepted, 200 when the store had it already, 422 with code and field when it is refused.
     """
+    _check_content(request, "application/json", "one JSON object")
     row = (await request.body()).strip() or b"null"  # intake passes over empty lines; here one is no row
     report = await platform.intake.take_all(platform.database, source_of(department), [row])
     if report.rejections:
@@ -75,8 +76,7 @@ async def take_batch(request: Request, platform: AppPlatform, department: Depart
     Rows are committed as they arrive. A delivery that breaks off has taken whole chunks; send it again from the start:
     what was taken is then *unchanged*. It needs no `Idempotency-Key`, which would need the whole body first.
     """
-    if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/x-ndjson":
-        raise HTTPException(415, "send application/x-ndjson: one JSON object a line")
+    _check_content(request, "application/x-ndjson", "one JSON object a line")
     report = await platform.intake.take_stream(platform.database, source_of(department), request.stream())
     async with platform.database.snapshot() as session:
         quality = await platform.intake.quality(session, report.id)
@@ -101,6 +101,13 @@ async def licence_face(wanted: Lookup, platform: AppPlatform, department: Depart
     kind = platform.catalogue.get(licence.type_code, licence.type_version)
     drawn = render_face(kind, face_values(kind, licence_claims(licence)))
     return Response(drawn, media_type="image/svg+xml", headers=NO_STORE | SVG_POLICY)
+
+
+def _check_content(request: Request, media_type: str, meaning: str) -> None:
+    """Refuse another media type, or content that is encoded (compressed), which would arrive as nonsense."""
+    given = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if given != media_type or request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise HTTPException(415, f"send {media_type}, not compressed: {meaning}")
 
 
 def source_of(department: Access) -> IntakeSource:

@@ -13,12 +13,14 @@
 | `certificate_issuing_authority_code` | 统一社会信用代码 of the 发证单位 |
 | `certificate_area_code` | 6 digits, optional |
 | `certificate_issued_date`, `certificate_validate_start` | `YYYY-MM-DD` or `YYYYMMDD` |
-| `certificate_validate_end` | the same; absent or null: long-term |
+| `certificate_validate_end` | the same; absent, null, empty or `9999-12-31`: long-term |
 | `certificate_holders` | array of `{certificate_holder_name, _code, _type, mobile?}` |
 | `certificate_representatives` | optional: who acts for it; like the above, `{certificate_representative_name, …}` |
 | `business_information` | object: the type's data items |
 """
 
+import codecs
+import json
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -55,7 +57,14 @@ _RECORD_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})|(\d{4})(\d{2})(\d{2})", re.ASCII)
 _MOBILE = re.compile(r"\+[1-9]\d{6,14}", re.ASCII)
 _OTHER_CODE = re.compile(r"[A-Z0-9()\u4e00-\u9fff-]{1,40}")  # passports, officers' cards: no public check rule
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+#: What cannot be seen, or turns the order of what can (a name must read as it is written). Joiners, variation selectors
+#: and Mongolian separators stay: names are written with them.
+_CONTROL = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\uffff"
+    "\U000e0000-\U000e007f]"
+)
+LONG_TERM = ("9999-12-31", "99991231")  # how many sources write that a licence has no end
+_EARLIEST, _LATEST = date(1850, 1, 1), date(9999, 12, 30)  # what lies beyond is a defect of the source
 
 _STATE_MEMBERS = {"source_record_id", "source_version", "operate_type", "cert_state", "reason"}
 CONTENT_MEMBERS = _STATE_MEMBERS | {
@@ -78,15 +87,30 @@ def row_from_line(line: bytes) -> IntakeRow:
     """Parse one line of NDJSON.
 
     Raises:
-        RowError: `row_too_large`, `row_not_json`, or any of `row_from_object`.
+        RowError: `row_too_large`, `row_not_json`, `member_repeated`, or any of `row_from_object`.
     """
     if len(line) > MAX_ROW_BYTES:
         raise RowError("row_too_large", "", f"a row has at most {MAX_ROW_BYTES} bytes")
+    line = line.removeprefix(codecs.BOM_UTF8)  # RFC 8259 §8.1: may be passed over
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         raise RowError("row_not_json", "", "the line is not one JSON object in UTF-8") from error
+    if line.count(b":") != _count_members(value):  # a colon within a text, or a member that hides another
+        json.loads(line, object_pairs_hook=_refuse_repeated)
     return row_from_object(value)
+
+
+def _count_members(value: object) -> int:
+    """How many members the objects of a JSON value have; orjson bounds its depth."""
+    if isinstance(value, dict):
+        return len(value) + sum(_count_members(member) for member in value.values() if isinstance(member, dict | list))
+    return sum(map(_count_members, value)) if isinstance(value, list) else 0
+
+
+def _refuse_repeated(members: list[tuple[str, object]]) -> None:
+    if len({name for name, _ in members}) != len(members):
+        raise RowError("member_repeated", "", "an object has a member twice; which one is meant is not known")
 
 
 def row_from_object(value: object) -> IntakeRow:
@@ -143,7 +167,7 @@ def _target_state(row: Mapping[str, Any], operate_type: OperateType) -> CertStat
 def _content(row: Mapping[str, Any], operate_type: OperateType) -> LicenceContent:
     issued_on = _day(row, "certificate_issued_date")
     valid_from = _day(row, "certificate_validate_start")
-    valid_until = _day(row, "certificate_validate_end") if row.get("certificate_validate_end") else None
+    valid_until = _last_day(row)
     if valid_until is not None and valid_until < valid_from:
         raise RowError("dates_out_of_order", "certificate_validate_end", "the last day is before the first")
     items = row.get("business_information", {})
@@ -156,7 +180,7 @@ def _content(row: Mapping[str, Any], operate_type: OperateType) -> LicenceConten
     names_predecessor = operate_type is OperateType.TRANSFER_IN or "associated_certificate_identifier" in row
     return LicenceContent(
         type_code=_text(row, "certificate_type_code", 64),
-        identifier=_text(row, "certificate_identifier", 128) if row.get("certificate_identifier") else None,
+        identifier=None if _is_empty(row, "certificate_identifier") else _text(row, "certificate_identifier", 128),
         number=_text(row, "certificate_number", 128),
         authority_code=_text(row, "certificate_issuing_authority_code", 18),
         area_code=area,
@@ -258,14 +282,28 @@ def _text(row: Mapping[str, Any], member: str, longest: int, at: str = "") -> st
     if value is None:
         raise RowError("member_missing", field, "this member is required here")
     if not isinstance(value, str) or not value.strip() or len(value) > longest or _CONTROL.search(value):
-        raise RowError("member_invalid", field, f"text of 1 to {longest} characters without control characters")
+        raise RowError(
+            "member_invalid", field, f"text of 1 to {longest} characters, none of control and none invisible"
+        )
     return value.strip()
+
+
+def _is_empty(row: Mapping[str, Any], member: str) -> bool:
+    return row.get(member) is None or row[member] == ""
+
+
+def _last_day(row: Mapping[str, Any]) -> date | None:
+    """The last day of validity, or None for a long-term licence."""
+    if _is_empty(row, "certificate_validate_end"):
+        return None
+    long_term = row["certificate_validate_end"] in LONG_TERM
+    return None if long_term else _day(row, "certificate_validate_end")
 
 
 def _day(row: Mapping[str, Any], member: str) -> date:
     day = _calendar_day(_text(row, member, 10))
-    if day is None:
-        raise RowError("date_invalid", member, "a day as YYYY-MM-DD or YYYYMMDD")
+    if day is None or not _EARLIEST <= day <= _LATEST:  # others have no day after, or none before
+        raise RowError("date_invalid", member, "a day as YYYY-MM-DD or YYYYMMDD, from 1850 on")
     return day
 
 
@@ -294,7 +332,9 @@ def _refuse_controls(value: Mapping[str, object] | Sequence[object], field: str,
     members = [*value, *value.values()] if isinstance(value, dict) else value
     texts = [member for member in members if isinstance(member, str)]
     if max(map(len, texts), default=0) > MAX_TEXT or _CONTROL.search("".join(texts)):
-        raise RowError("member_invalid", field, f"text of at most {MAX_TEXT} characters without control characters")
+        raise RowError(
+            "member_invalid", field, f"text of at most {MAX_TEXT} characters, none of control and none invisible"
+        )
     for member in members:
         if isinstance(member, dict | list):
             _refuse_controls(member, field, depth + 1)

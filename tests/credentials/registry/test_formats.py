@@ -1,5 +1,6 @@
 """Identifiers (GB/T 36904), rows (GB/T 36903) and identity numbers: what is taken, what is refused, what is flagged."""
 
+import codecs
 import contextlib
 import json
 from datetime import date
@@ -15,7 +16,7 @@ from stdnum.iso7064 import mod_37_36
 from credentials.catalogue import Catalogue
 from credentials.registry import Intake, IntakeSource, Licence, RowError, row_of
 from credentials.registry.errors import IdentifierError
-from credentials.registry.formats.gbt36903 import district_is_known, holder_code, row_from_object
+from credentials.registry.formats.gbt36903 import district_is_known, holder_code, row_from_line, row_from_object
 from credentials.registry.formats.gbt36904 import Identifier
 from credentials.registry.models import CertState, HolderEntry
 from tests.credentials.rows import DRIVING, TRAFFIC_POLICE, driving_row, lines, organisation_code, resident_id
@@ -67,7 +68,8 @@ def test_any_text_is_an_identifier_or_our_error(text: str) -> None:
 
 # --- Rows ----------------------------------------------------------------------------------------------------------
 
-TEXTS = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=40)
+BLANKS = "\u115f\u1160\u3164\uffa0\ufffc\ufffd"  # letters and symbols that show nothing, or that something was lost
+TEXTS = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters=BLANKS), min_size=1, max_size=40)
 DAYS = st.dates(date(1950, 1, 1), date(2100, 12, 31))
 PERSONS = st.builds(HolderEntry, TEXTS, st.just("111"), st.integers(0, 999).map(resident_id))
 HOLDERS = st.one_of(
@@ -129,7 +131,18 @@ def test_a_licence_written_with_the_metadata_names_is_read_back_the_same(licence
 
 
 @pytest.mark.parametrize(
-    "day", ["2024-0301", "202403-01", "2024-3-1", "2024/03/01", "20240230", "２０２４0301", "2024030"]
+    "day",
+    [
+        "2024-0301",
+        "202403-01",
+        "2024-3-1",
+        "2024/03/01",
+        "20240230",
+        "２０２４0301",
+        "2024030",
+        "0001-01-01",
+        "9999-12-31",
+    ],
 )
 def test_a_day_out_of_form_is_refused(day: str) -> None:
     with pytest.raises(RowError) as refused:
@@ -140,6 +153,58 @@ def test_a_day_out_of_form_is_refused(day: str) -> None:
 def test_a_day_is_read_in_both_forms() -> None:
     rows = [row_from_object(driving_row(1, certificate_issued_date=day)) for day in ("2024-02-29", "20240229")]
     assert {row.content.issued_on for row in rows if row.content} == {date(2024, 2, 29)}
+
+
+@pytest.mark.parametrize("end", [None, "", "9999-12-31", "99991231"])
+def test_a_licence_without_an_end_is_written_in_four_ways(end: str | None) -> None:
+    content = row_from_object(driving_row(1, certificate_validate_end=end)).content
+    assert content is not None
+    assert content.valid_until is None
+
+
+@pytest.mark.parametrize("member", ["certificate_validate_end", "certificate_identifier"])
+@pytest.mark.parametrize("value", [0, False, [], {}, 0.0])
+def test_an_empty_value_of_another_kind_is_not_taken_for_absent(member: str, value: object) -> None:
+    with pytest.raises(RowError) as refused:
+        row_from_object(driving_row(1, **{member: value}))
+    assert (refused.value.code, refused.value.field) == ("member_invalid", member)
+
+
+@pytest.mark.parametrize("hidden", "\u200b\u202e\u2066\u200f\ufeff\xad\u3164\ufffd\uffff\U000e0041")
+def test_a_name_that_does_not_read_as_it_is_written_is_refused(hidden: str) -> None:
+    for name in (f"王{hidden}伟", hidden):
+        row = driving_row(1)
+        row["certificate_holders"][0]["certificate_holder_name"] = name
+        with pytest.raises(RowError) as refused:
+            row_from_object(row)
+        assert refused.value.field == "certificate_holders[0].certificate_holder_name"
+
+
+@pytest.mark.parametrize("name", ["阿卜杜热西提·买买提", "ᠪᠠᠶᠠᠷ\u180eᠠ", "葛\U000e0100城", "نۇر\u200cگۈل", "\ue000伟"])
+def test_names_of_every_people_are_taken(name: str) -> None:
+    row = driving_row(1)
+    row["certificate_holders"][0]["certificate_holder_name"] = name
+    content = row_from_object(row).content
+    assert content is not None
+    assert content.holders[0].name == name
+
+
+@pytest.mark.parametrize("gap", ["", " ", "\n"])
+def test_a_member_that_hides_another_is_refused(gap: str) -> None:
+    (good,) = lines(driving_row(1, source_record_id="a:b:c"))  # colons of its own
+    assert row_from_line(codecs.BOM_UTF8 + good).source_record_id == "a:b:c"
+    for twice in ('"source_version"%s: 2', '"business_information"%s: {"a"%s: 1, "a": 2}'):
+        line = good[:-1] + b", " + twice.replace("%s", gap).encode() + b"}"
+        with pytest.raises(RowError) as refused:
+            row_from_line(line)
+        assert refused.value.code == "member_repeated"
+
+
+@given(st.recursive(st.text(max_size=5) | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner)))
+def test_no_object_is_said_to_repeat_a_member_that_does_not(value: object) -> None:
+    with pytest.raises(RowError) as refused:
+        row_from_line(json.dumps(value).encode())
+    assert refused.value.code != "member_repeated"
 
 
 # --- Identity numbers ----------------------------------------------------------------------------------------------
