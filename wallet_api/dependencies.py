@@ -54,6 +54,8 @@ class _Caller(SecurityBase):
     async def __call__(self, request: Request) -> Access:
         platform = get_platform(request)
         try:
+            if "access_token" in request.query_params:  # it would stand in logs and histories (RFC 6750 §5.3)
+                raise AccessRefused("Bearer", "invalid_request", "an access token has no place in a URL")
             access = await platform.oauth.access(
                 request.headers.getlist("Authorization"),
                 request.headers.getlist("DPoP"),
@@ -64,8 +66,6 @@ class _Caller(SecurityBase):
         except AccessRefused:
             await limit_address(request)  # guessing tokens is a stranger's call
             raise
-        if "access_token" in request.query_params:  # it would stand in logs and histories (RFC 6750 §5.3)
-            raise AccessRefused("Bearer", "invalid_request", "an access token has no place in a URL")
         if access.client_id is not None:
             await _count(request, "client", access.client_id)
         elif access.grant is not None:
