@@ -110,6 +110,8 @@ class Settings(BaseSettings):
         _ = url.port  # ValueError: not a port
         if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment or url.username:
             raise ValueError("PUBLIC_URL is https://host[:port][/path], without query, fragment or user")
+        if not value.isascii():  # it stands in certificates, headers and QR codes
+            raise ValueError("PUBLIC_URL is ASCII: write an international host name in its xn-- form")
         if url.scheme == "http" and not _is_loopback(url.hostname):
             raise ValueError("PUBLIC_URL must be https:// except on this machine itself")
         return url.geturl()

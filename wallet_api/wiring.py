@@ -116,7 +116,7 @@ class Platform:
         registry = Registry(secrets.protector, clock)
         status = StatusService(secrets.protector, clock, settings.public_url)
         key_store = _key_store(settings, secrets)
-        keys = KeyService(key_store, clock)
+        keys = KeyService(key_store, clock, settings.public_url)
         key_ring = LiveKeyRing(keys)
         inbox = Inbox(clock, secrets.protector, database)
         devices = Devices(clock, secrets.protector)
@@ -178,7 +178,7 @@ class Platform:
             releases=Releases(clock),
             status=status,
             keys=keys,
-            certificates=CertificateService(key_store, clock),
+            certificates=CertificateService(key_store, clock, settings.public_url),
             key_ring=key_ring,
             trust_list=trust_list,
             showable=licences,

@@ -1,6 +1,6 @@
 """Signing keys, their certificates, and the trust list that tells readers whom to believe.
 
-    keys = KeyService(KeyFiles(Path("data/keys"), passphrase), clock)
+    keys = KeyService(KeyFiles(Path("data/keys"), passphrase), clock, "https://wallet.example")
     async with database.transaction() as session:
         await keys.ensure(session, [
             KeyRequest(KeyPurpose.TRUST_LIST),

@@ -36,11 +36,13 @@ class CertificateService:
     Args:
         store: makes and keeps the private keys.
         clock: tells whether a certificate holds.
+        url: the platform's, which the requests ask to be named.
     """
 
-    def __init__(self, store: KeyStore, clock: Clock) -> None:
+    def __init__(self, store: KeyStore, clock: Clock, url: str) -> None:
         self._store = store
         self._clock = clock
+        self._url = url
 
     async def request(self, session: AsyncSession, wanted: KeyRequest) -> str:
         """Make a key and a request for its certificate (PKCS #10, PEM). The key signs nothing until `install`.
@@ -53,7 +55,7 @@ class CertificateService:
             names = ", ".join(PUBLISHED_PURPOSES)
             raise InvalidKeyRequest(f"only keys of the trust list are certified outside: {names}")
         reference, private_key = await to_thread(self._store.generate, wanted.purpose)
-        csr = await to_thread(build_request, private_key, wanted.purpose, wanted.authority)
+        csr = await to_thread(build_request, private_key, wanted.purpose, wanted.authority, self._url)
         await AnchorRepository(session).add_request(
             CertificateRequestRow(
                 key_reference=reference,

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from credentials.keys.errors import KeyRotationLost, SigningKeyMissing
 from credentials.keys.formats import x509 as certificates
-from credentials.keys.formats.x509 import Validity, build_leaf, build_root, to_pem
+from credentials.keys.formats.x509 import Validity, build_leaf, build_root, names_url, to_pem
 from credentials.keys.key_ring import KeyRing
 from credentials.keys.models import (
     ALL_LICENCE_TYPES,
@@ -41,19 +41,22 @@ class KeyService:
     Args:
         store: where the private keys are; all processes of a platform share it.
         clock: dates the certificates.
+        url: the platform's, in ASCII; its certificates name it.
     """
 
-    def __init__(self, store: KeyStore, clock: Clock) -> None:
+    def __init__(self, store: KeyStore, clock: Clock, url: str) -> None:
         self._store = store
         self._clock = clock
+        self._url = url
 
     async def ensure(self, session: AsyncSession, wanted: Sequence[KeyRequest]) -> None:
         """Make what is missing, and move on what is due; run it at the start and daily.
 
-        The first call makes the root. A key with less than 400 days left gets a successor, which stands in the
-        trust list for 14 days before it signs. A changed list of licence types is taken over; a changed name of an
-        authority takes a new key, because the certificate speaks it. Keys that are no longer wanted stay. Keys that an
-        outside authority certified are left alone until they are over: only that authority can renew them.
+        The first call makes the root. A key with less than 400 days left, or whose certificate names another URL, gets
+        a successor, which stands in the trust list for 14 days before it signs. A changed list of licence types is
+        taken over; a changed name of an authority takes a new key, because the certificate speaks it. Keys that are no
+        longer wanted stay. Keys that an outside authority certified are left alone until they are over: only that
+        authority can renew them.
 
         Raises:
             KeysError: the root is needed and cannot sign, or the store cannot keep a key.
@@ -62,7 +65,7 @@ class KeyService:
         await keys.retire_expired(self._clock.now())
         await self._root(keys)
         held = {(key.purpose, key.authority_code, key.state): key for key in await keys.unretired()}
-        certifier = _Certifier(self._store, held[KeyPurpose.ROOT, None, KeyState.ACTIVE])
+        certifier = _Certifier(self._store, held[KeyPurpose.ROOT, None, KeyState.ACTIVE], self._url)
         # One order for everyone: two processes that insert the same keys wait for each other only in one direction.
         for request in sorted(wanted, key=lambda request: (request.purpose, request.authority_code or "")):
             await self._ensure_leaf(keys, request, held, certifier)
@@ -118,7 +121,7 @@ class KeyService:
         if active is None or purpose is KeyPurpose.ROOT:
             raise SigningKeyMissing("no active leaf key that another could follow")
         upcoming = await keys.find(purpose, authority_code, KeyState.NEXT)
-        certifier = _Certifier(self._store, await self._root(keys))
+        certifier = _Certifier(self._store, await self._root(keys), self._url)
         successor = await self._succeed(keys, active, upcoming, _request_of(active), certifier)
         if successor is None:
             raise KeyRotationLost("another process rotated this key")
@@ -149,7 +152,7 @@ class KeyService:
             return
         elif active.authority != request.authority:
             await self._succeed(keys, active, upcoming, request, certifier)
-        elif active.not_after - now < RENEWAL_LEAD:
+        elif active.not_after - now < RENEWAL_LEAD or not names_url(active.certificates[0], self._url):
             if upcoming is None:
                 await self._make(keys, request, KeyState.NEXT, certifier)
             elif now - upcoming.created_at >= ANNOUNCED_FOR:
@@ -221,9 +224,10 @@ class KeyService:
 class _Certifier:
     """The root, its private key read and proved when it is first needed."""
 
-    def __init__(self, store: KeyStore, root: SigningKey) -> None:
+    def __init__(self, store: KeyStore, root: SigningKey, url: str) -> None:
         self._store = store
         self._root = root
+        self._url = url
         self._private_key: ec.EllipticCurvePrivateKey | None = None
 
     def open(self) -> ec.EllipticCurvePrivateKey:
@@ -237,7 +241,7 @@ class _Certifier:
     def leaf(self, public_key: ec.EllipticCurvePublicKey, request: KeyRequest, validity: Validity) -> x509.Certificate:
         """A certificate after the request."""
         issuer = self._root.certificates[0]
-        return build_leaf(public_key, request.purpose, request.authority, validity, issuer, self.open())
+        return build_leaf(public_key, request.purpose, request.authority, validity, issuer, self.open(), self._url)
 
 
 def published_keys(keys: Sequence[SigningKey], now: datetime) -> list[SigningKey]:

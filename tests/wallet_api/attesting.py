@@ -32,7 +32,9 @@ class WalletProvider:
         self.anchor = build_root(self.root_key, VALIDITY)
         public = self.key.get_op_key("verify")
         name = Authority("WALLET", "Wallet provider")
-        leaf = build_leaf(public, KeyPurpose.CREDENTIAL, name, VALIDITY, self.anchor, self.root_key)
+        leaf = build_leaf(
+            public, KeyPurpose.CREDENTIAL, name, VALIDITY, self.anchor, self.root_key, "https://provider.example"
+        )
         self.leaf_x5c = base64.b64encode(leaf.public_bytes(Encoding.DER)).decode()
         self.x5c = [self.leaf_x5c] if with_certificate else None
 

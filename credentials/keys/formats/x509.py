@@ -76,20 +76,27 @@ def build_leaf(
     validity: Validity,
     issuer: x509.Certificate,
     issuer_key: EllipticCurvePrivateKey,
+    url: str,
 ) -> x509.Certificate:
-    """A certificate for one purpose, signed by the issuer; it never outlives the issuer's."""
+    """A certificate for one purpose, signed by the issuer; it never outlives the issuer's.
+
+    Args:
+        url: what `iss` of a credential says, in ASCII. Wallets look for it among the subject alternative names
+            (earlier drafts of SD-JWT VC, §3.5).
+    """
     within = Validity(validity.not_before, min(validity.not_after, issuer.not_valid_after_utc))
     return (
         _builder(subject_of(purpose, authority), issuer.subject, public_key, issuer_key.public_key(), within)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(sign_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([PURPOSE_OIDS[purpose]]), critical=True)
+        .add_extension(_names(url), critical=False)
         .sign(issuer_key, hashes.SHA256())
     )
 
 
 def build_request(
-    private_key: EllipticCurvePrivateKey, purpose: KeyPurpose, authority: Authority | None
+    private_key: EllipticCurvePrivateKey, purpose: KeyPurpose, authority: Authority | None, url: str
 ) -> x509.CertificateSigningRequest:
     """A request to an outside authority (PKCS #10, RFC 2986) for a certificate like `build_leaf` makes."""
     return (
@@ -97,8 +104,18 @@ def build_request(
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(sign_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([PURPOSE_OIDS[purpose]]), critical=True)
+        .add_extension(_names(url), critical=False)
         .sign(private_key, hashes.SHA256())
     )
+
+
+def names_url(leaf: x509.Certificate, url: str) -> bool:
+    """Whether a leaf was made for a platform at this URL."""
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return False
+    return url in names.get_values_for_type(x509.UniformResourceIdentifier)
 
 
 def to_pem(certificates: Iterable[x509.Certificate]) -> str:
@@ -125,6 +142,10 @@ def _builder(
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), critical=False)
     )
+
+
+def _names(url: str) -> x509.SubjectAlternativeName:
+    return x509.SubjectAlternativeName([x509.UniformResourceIdentifier(url)])
 
 
 def _key_usage(*, sign_certificates: bool) -> x509.KeyUsage:

@@ -23,7 +23,7 @@ from credentials.keys.errors import (
 )
 from credentials.keys.formats.x509 import PURPOSE_OIDS
 from credentials.keys.models import KeyState
-from tests.credentials.keys.requests import MARKET, MARKET_KEY, PASSPHRASE, WANTED
+from tests.credentials.keys.requests import MARKET, MARKET_KEY, PASSPHRASE, URL, WANTED
 from tests.fakes import FakeClock
 from tests.verifier_sdk.issuer import Certified, certify
 from verifier_sdk import _x509 as reader
@@ -37,12 +37,12 @@ ROOT_PEM = ROOT.pem
 
 @pytest.fixture
 def keys(tmp_path: Path, clock: FakeClock) -> KeyService:
-    return KeyService(KeyFiles(tmp_path / "keys", PASSPHRASE), clock)
+    return KeyService(KeyFiles(tmp_path / "keys", PASSPHRASE), clock, URL)
 
 
 @pytest.fixture
 def outside(tmp_path: Path, clock: FakeClock) -> CertificateService:
-    return CertificateService(KeyFiles(tmp_path / "keys", PASSPHRASE), clock)
+    return CertificateService(KeyFiles(tmp_path / "keys", PASSPHRASE), clock, URL)
 
 
 def answered(csr_pem: str, issuer: Certified = MIDDLE, **changes: Any) -> x509.Certificate:

@@ -16,18 +16,19 @@ from credentials.keys.errors import (
     KeyRotationLost,
     SigningKeyMissing,
 )
+from credentials.keys.formats.x509 import names_url
 from credentials.keys.key_files import KeyFiles
 from credentials.keys.models import KeyState
 from credentials.keys.repository import KeyRepository
 from credentials.keys.signers import prove
-from tests.credentials.keys.requests import MARKET, MARKET_KEY, PASSPHRASE, PLATFORM_KEYS, WANTED
+from tests.credentials.keys.requests import MARKET, MARKET_KEY, PASSPHRASE, PLATFORM_KEYS, URL, WANTED
 from tests.fakes import FakeClock
 from wallet_api.database import Database
 
 
 @pytest.fixture
 def keys(tmp_path: Path, clock: FakeClock) -> KeyService:
-    return KeyService(KeyFiles(tmp_path / "keys", PASSPHRASE), clock)
+    return KeyService(KeyFiles(tmp_path / "keys", PASSPHRASE), clock, URL)
 
 
 async def ensured(database: Database, keys: KeyService, wanted: tuple[KeyRequest, ...] = WANTED) -> KeyRing:
@@ -88,7 +89,7 @@ async def test_ensuring_again_changes_nothing(database: Database, keys: KeyServi
 async def test_two_processes_that_start_at_once_end_up_with_the_same_keys(
     database: Database, clock: FakeClock, tmp_path: Path
 ) -> None:
-    processes = [KeyService(KeyFiles(tmp_path / "keys", PASSPHRASE), clock) for _ in range(4)]
+    processes = [KeyService(KeyFiles(tmp_path / "keys", PASSPHRASE), clock, URL) for _ in range(4)]
     orders = (WANTED, WANTED[::-1], WANTED, WANTED[::-1])
     rings = await asyncio.gather(
         *(ensured(database, keys, order) for keys, order in zip(processes, orders, strict=True))
@@ -267,7 +268,7 @@ async def test_a_wrong_passphrase_stops_the_start(
     database: Database, keys: KeyService, clock: FakeClock, tmp_path: Path
 ) -> None:
     await ensured(database, keys)
-    mistaken = KeyService(KeyFiles(tmp_path / "keys", b"another long passphrase"), clock)
+    mistaken = KeyService(KeyFiles(tmp_path / "keys", b"another long passphrase"), clock, URL)
     async with database.snapshot() as session:
         with pytest.raises(KeyFileUnreadable):
             await mistaken.load(session)
@@ -299,3 +300,17 @@ async def test_nothing_private_is_in_the_database(database: Database, keys: KeyS
         for key in await KeyRepository(session).unretired():
             assert re.fullmatch(f"file:{key.purpose.value}-[0-9a-f]{{16}}.pem", key.key_reference)
             assert key.state is KeyState.ACTIVE
+
+
+async def test_a_new_address_announces_keys_whose_certificates_name_it(
+    database: Database, keys: KeyService, clock: FakeClock, tmp_path: Path
+) -> None:
+    before = await ensured(database, keys)
+    moved = KeyService(KeyFiles(tmp_path / "keys", PASSPHRASE), clock, "https://moved.example")
+    announced = await ensured(database, moved)
+    assert announced.signer(KeyPurpose.STATUS).kid == before.signer(KeyPurpose.STATUS).kid
+    assert len(kids(announced, KeyPurpose.STATUS)) == 2
+    clock.forward(days=14)
+    (leaf,) = map(x509.load_der_x509_certificate, (await ensured(database, moved)).signer(KeyPurpose.STATUS).x5c_der)
+    assert names_url(leaf, "https://moved.example")
+    assert len(kids(await ensured(database, moved), KeyPurpose.STATUS)) == 2

@@ -27,7 +27,7 @@ from credentials.keys.errors import (
 )
 from credentials.keys.pkcs11_keys import Pkcs11Keys
 from credentials.keys.signers import prove
-from tests.credentials.keys.requests import PASSPHRASE, WANTED
+from tests.credentials.keys.requests import PASSPHRASE, URL, WANTED
 from tests.credentials.keys.softhsm import LABEL, PIN, token
 from tests.fakes import FakeClock
 from wallet_api.database import Database
@@ -242,7 +242,7 @@ async def test_a_platform_keeps_all_its_keys_in_the_token_the_root_included(
     database: Database, keys: Pkcs11Keys, clock: FakeClock, tmp_path: Path
 ) -> None:
     stores = KeyStores(KeyFiles(tmp_path / "keys", PASSPHRASE), keys, list(KeyPurpose))
-    service = KeyService(stores, clock)
+    service = KeyService(stores, clock, URL)
     async with database.transaction() as session:
         await service.ensure(session, WANTED)
         before = await service.load(session)
@@ -259,8 +259,8 @@ async def test_a_key_stays_where_it_was_made_until_it_is_rotated(
 ) -> None:
     files = KeyFiles(tmp_path / "keys", PASSPHRASE)
     async with database.transaction() as session:
-        await KeyService(files, clock).ensure(session, WANTED)
-        moving = KeyService(KeyStores(files, keys, [KeyPurpose.PASS]), clock)
+        await KeyService(files, clock, URL).ensure(session, WANTED)
+        moving = KeyService(KeyStores(files, keys, [KeyPurpose.PASS]), clock, URL)
         await moving.ensure(session, WANTED)
         await moving.rotate(session, KeyPurpose.PASS)
         await moving.rotate(session, KeyPurpose.STATUS)
@@ -269,7 +269,7 @@ async def test_a_key_stays_where_it_was_made_until_it_is_rotated(
         assert kept[KeyPurpose.STATUS].startswith("file:")
         prove((await moving.load(session)).signer(KeyPurpose.PASS))
         with pytest.raises(KeyFileMissing, match="PKCS11_MODULE"):
-            await KeyService(files, clock).load(session)
+            await KeyService(files, clock, URL).load(session)
 
 
 def test_the_public_key_of_the_token_is_the_one_that_verifies(keys: Pkcs11Keys) -> None:

@@ -28,11 +28,10 @@ from credentials.keys import (
 from credentials.keys.errors import TrustListMissing
 from credentials.keys.formats.jws import b64u_decode
 from credentials.keys.formats.trust_list import content_digest, trust_list_content
-from tests.credentials.keys.requests import MARKET, PASSPHRASE, WANTED
+from tests.credentials.keys.requests import MARKET, PASSPHRASE, URL, WANTED
 from tests.fakes import FakeClock
 from wallet_api.database import Database
 
-URL = "https://wallet.example"
 DRIVING = TrustListType(
     code="driving-licence",
     version=1,
@@ -45,7 +44,7 @@ FOOD = replace(DRIVING, code="food-business", name=LocalText("食品经营许可
 
 @pytest.fixture
 def keys(tmp_path: Path, clock: FakeClock) -> KeyService:
-    return KeyService(KeyFiles(tmp_path / "keys", PASSPHRASE), clock)
+    return KeyService(KeyFiles(tmp_path / "keys", PASSPHRASE), clock, URL)
 
 
 @pytest.fixture

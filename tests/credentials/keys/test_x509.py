@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from credentials.keys import Authority, KeyPurpose, KeyRequest
 from credentials.keys.errors import InvalidKeyRequest
 from credentials.keys.formats.x509 import Validity, build_leaf, build_root, kid, subject_of
-from tests.credentials.keys.requests import MARKET
+from tests.credentials.keys.requests import MARKET, URL
 from tests.credentials.keys.signing import VALIDITY
 
 ROOT_KEY = ec.generate_private_key(ec.SECP256R1())
@@ -22,7 +22,7 @@ ARC = "2.25.190658200501632449883014538961567251728"
 
 
 def leaf(purpose: KeyPurpose = KeyPurpose.PASS, authority: Authority | None = None) -> x509.Certificate:
-    return build_leaf(LEAF_KEY, purpose, authority, VALIDITY, ROOT, ROOT_KEY)
+    return build_leaf(LEAF_KEY, purpose, authority, VALIDITY, ROOT, ROOT_KEY, URL)
 
 
 def test_the_root_is_a_self_signed_ca_that_signs_certificates_only() -> None:
@@ -73,7 +73,7 @@ def test_a_credential_leaf_names_its_authority() -> None:
 
 def test_a_leaf_never_outlives_its_issuer() -> None:
     eternal = Validity(VALIDITY.not_before, VALIDITY.not_after + timedelta(days=1000))
-    certificate = build_leaf(LEAF_KEY, KeyPurpose.PASS, None, eternal, ROOT, ROOT_KEY)
+    certificate = build_leaf(LEAF_KEY, KeyPurpose.PASS, None, eternal, ROOT, ROOT_KEY, URL)
     assert certificate.not_valid_after_utc == ROOT.not_valid_after_utc
 
 
@@ -111,3 +111,9 @@ def test_a_request_outside_the_profile_is_refused(
 ) -> None:
     with pytest.raises(InvalidKeyRequest):
         KeyRequest(purpose, authority, licence_types)
+
+
+def test_a_leaf_names_the_url_that_credentials_have_as_iss() -> None:
+    names = leaf(KeyPurpose.CREDENTIAL, MARKET).extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    assert names.value.get_values_for_type(x509.UniformResourceIdentifier) == [URL]
+    assert not names.critical
