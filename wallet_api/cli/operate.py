@@ -15,6 +15,7 @@ from rich.markup import escape
 from notifications import InboxPage, TickReport
 from wallet_api import logging, migrations
 from wallet_api.app import create_app
+from wallet_api.bounded_heads import BoundedHeads
 from wallet_api.cli.console import console, errors, fail, opened
 from wallet_api.cli.console import run as complete
 from wallet_api.cli.demo import run_demo
@@ -125,7 +126,8 @@ async def _serve_and_tell(settings: Settings) -> None:
 
 
 def _server(app: FastAPI) -> uvicorn.Server:
-    return uvicorn.Server(uvicorn.Config(app, access_log=False, server_header=False, log_level="warning"))
+    config = uvicorn.Config(app, http=BoundedHeads, access_log=False, server_header=False, log_level="warning")
+    return uvicorn.Server(config)
 
 
 def _listening(settings: Settings) -> socket.socket:
