@@ -108,7 +108,11 @@ def create_app(settings: Settings, *, platform: Platform | None = None) -> FastA
     problems.install(app)
     app.add_exception_handler(SignInRefused, sign_in.refused)
     openapi.install(app, at)
-    app.add_middleware(BodyLimit, usual=MAX_BODY_BYTES, larger={f"{at}{batches.PATH}": batches.MAX_BATCH_BYTES})
+    larger = {
+        f"{at}{batches.PATH}": batches.MAX_BATCH_BYTES,
+        f"{at}{openid4vci.PATH}{openid4vci.CREDENTIAL}": openid4vci.MAX_REQUEST_BYTES,
+    }
+    app.add_middleware(BodyLimit, usual=MAX_BODY_BYTES, larger=larger)
     app.add_middleware(FreshNonces, server=platform.oauth, nonce_path=f"{at}/openid4vci/nonce")
     app.add_middleware(CrossOrigin, url_path=at)
     app.add_middleware(RequestContext, metrics=platform.metrics)

@@ -41,6 +41,16 @@ async def test_one_proof_with_several_attested_keys_gives_a_credential_for_each(
     assert bound_keys(issued) == [key.get("x") for key in (wallet.key, *others)]
 
 
+async def test_a_whole_batch_may_carry_an_attestation_of_the_whole_batch_in_every_proof(
+    issuer: Running, attester: KeyAttester
+) -> None:
+    wallet, keys, nonce = await issuer.wallet(), [new_key() for _ in range(32)], await issuer.nonce()
+    header = {"key_attestation": attester.attest(*keys, nonce=nonce)}
+    proofs = [await wallet.proof(key=key, header=header, nonce=nonce) for key in keys]
+    assert sum(map(len, proofs)) > 262_144  # more than is taken elsewhere
+    assert len(credentials(await ask(wallet, *proofs))) == 32
+
+
 async def test_an_attestation_alone_proves_all_its_keys(issuer: Running, attester: KeyAttester) -> None:
     wallet, keys, nonce = await issuer.wallet(), [new_key() for _ in range(3)], await issuer.nonce()
     request = await wallet.request(proofs={"attestation": [attester.attest(*keys, nonce=nonce, exp=ABSENT)]})

@@ -14,9 +14,10 @@ from wallet_api.dependencies import AppPlatform, Wallet, WalletGrant
 from wallet_api.offers import QR_MEDIA_TYPES, offer_qr
 from wallet_api.problems import NO_STORE
 
+PATH, CREDENTIAL = "/openid4vci", "/credential"
 MAX_REQUEST_BYTES = 2**20  # 32 proofs, each with a key attestation of 32 keys and its certificates
 
-router = APIRouter(prefix="/openid4vci", tags=["wallets"])
+router = APIRouter(prefix=PATH, tags=["wallets"])
 
 
 @router.get("/offers/{offer_id}")
@@ -43,7 +44,7 @@ async def nonce(platform: AppPlatform) -> JSONResponse:
     return JSONResponse({"c_nonce": platform.credential_issuer.nonce()}, headers=NO_STORE)
 
 
-@router.post("/credential", max_body_size=MAX_REQUEST_BYTES)
+@router.post(CREDENTIAL)
 async def credential(request: Request, platform: AppPlatform, wallet: Wallet, grant: WalletGrant) -> Response:
     """Issue credentials that the token is for, each bound to a proven key; 202 when a clerk must release them."""
     message = await _message(request)
