@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from credentials.registry.formats.gbt36904 import Identifier
 from tests.credentials.rows import DRIVING, TRAFFIC_POLICE, driving_row, lines, step_row
+from tests.wallet_api.running import new_key
 from wallet_api.cli import app, main
 from wallet_api.settings import Settings
 
@@ -39,6 +40,24 @@ def test_nonsense_on_the_command_line_ends_in_a_line(
         main()
     assert ended.value.code == exit_code
     assert ".env" not in capsys.readouterr().err, "says what is wrong, not something else"
+
+
+def test_a_department_registers_by_its_own_public_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    key = new_key()
+    files = {
+        "public.json": key.export_public(),
+        "private.json": key.export_private(),
+        "rsa.json": '{"kty": "RSA", "n": "AQAB", "e": "AQAB"}',
+        "text.json": "{",
+    }
+    registered = {}
+    for name, content in files.items():
+        Path(name).write_text(content)
+        command = ["department", "register", "police", "--authority", TRAFFIC_POLICE, "--jwk", name]
+        registered[name] = CliRunner().invoke(app, command).exit_code
+    assert registered == {"public.json": 0, "private.json": 1, "rsa.json": 1, "text.json": 1}
+    assert not (tmp_path / "data" / "clients").exists(), "the private key stays with the department"
 
 
 def test_a_life_is_told_and_keys_are_rotated_by_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 import httpx
+import orjson
 import typer
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from credentials.keys.formats.jwk import PublicJwk
+from credentials.keys.formats.jwk import KeyMalformed, PublicJwk
 from credentials.registry import SHANGHAI
 from wallet_api.cli.console import console, explain, fail, opened, run
 from wallet_api.clock import SystemClock
@@ -34,10 +35,14 @@ def register(
     client_id: Annotated[str, typer.Argument(help="1 to 64 of a-z 0-9 . _ -")],
     authority: Annotated[list[str], typer.Option(help="统一社会信用代码 it issues for; may be repeated.")],
     name: Annotated[str, typer.Option(help="For people.")] = "",
+    jwk: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Its own public key (P-256).")] = None,
 ) -> None:
-    """Register a department's system with a new key pair; the private key is written to DATA_DIR/clients."""
+    """Register a department's system by its own public key, a JWK in a file; it keeps the private one.
+
+    Without a key a pair is made, and the private key written to DATA_DIR/clients.
+    """
     try:
-        run(_register(client_id, name or client_id, authority))
+        run(_register(client_id, name or client_id, authority, _public_key(jwk) if jwk else None))
     except OAuthError as error:
         fail(error.description)
 
@@ -102,14 +107,29 @@ def _key_file(settings: Settings, client_id: str) -> Path:
     return settings.data_dir / "clients" / f"{client_id}.pem"
 
 
-async def _register(client_id: str, name: str, authorities: list[str]) -> None:
+def _public_key(file: Path) -> PublicJwk:
+    try:
+        return PublicJwk.from_object(orjson.loads(file.read_bytes()))
+    except orjson.JSONDecodeError:
+        fail(f"{file} is not JSON")
+    except KeyMalformed as error:
+        fail(f"{file}: {error.detail}")
+
+
+async def _register(client_id: str, name: str, authorities: list[str], jwk: PublicJwk | None) -> None:
     async with opened() as platform:
         known = {body.code for kind in platform.catalogue.types() for body in kind.issuing_authorities}
         for code in authorities:
             if code not in known:
                 fail(f"no type pack names {code} as an issuing authority")
-        key_file = await register_client(platform, client_id, name, authorities)
-    console.print(f"[green]✓[/] {client_id} is registered; its private key is in {key_file}")
+        if jwk is None:
+            key_file = await register_client(platform, client_id, name, authorities)
+            done = f"{client_id} is registered; its private key is in {key_file}"
+        else:
+            async with platform.database.transaction() as session:
+                await platform.oauth.register_client(session, client_id, name, authorities, jwk)
+            done = f"{client_id} is registered by its own key {jwk.thumbprint()}"
+    console.print(f"[green]✓[/] {done}")
 
 
 async def register_client(
