@@ -126,7 +126,29 @@ def _inflate(deflated: bytes) -> bytes:
         raise Fault("inflates to more than a live code can hold")
     if not inflater.eof or inflater.unused_data:
         raise Fault("the DEFLATE stream does not end with the input")
+    if _has_stray_bits(deflated, data):
+        raise Fault("DEFLATE with stray bits")
     return data
+
+
+def _has_stray_bits(deflated: bytes, data: bytes) -> bool:
+    """Whether a bit is set that means nothing: after the type of a stored block (RFC 1951 §3.2.4), or at the end.
+
+    So that no text with one bit changed is a code as well. `zlib` does not tell where in its last byte a stream ends:
+    what inflates to the same without the last bit that is set, has that bit to spare.
+    """
+    is_final_block, is_stored = deflated[0] & 1, not deflated[0] & 0b110
+    if is_stored and (is_final_block or deflated[0] >> 3):
+        return deflated[0] >> 3 != 0  # a stored block ends with a byte
+    last = deflated[-1]
+    if not last:
+        return False
+    spared = deflated[:-1] + bytes([last ^ 1 << last.bit_length() - 1])
+    try:
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        return inflater.decompress(spared, len(data) + 1) == data and inflater.eof
+    except zlib.error:
+        return False
 
 
 def _proof(data: bytes, known: Known) -> Proof:

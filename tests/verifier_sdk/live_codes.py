@@ -135,6 +135,17 @@ def _text(issuer: Issuer) -> Iterator[Case]:
         yield Case(name, "malformed", text)
 
 
+def _with_last_bit(issuer: Issuer) -> bytes:
+    """A stream that is right but for the last bit of its last byte, which is after its end."""
+    while True:
+        deflater = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_FIXED)
+        stream = deflater.compress(proof := issuer.proof(_large_pass(issuer, 100))) + deflater.flush()
+        changed = stream[:-1] + bytes([stream[-1] ^ 0x80])
+        inflater = zlib.decompressobj(-15)
+        if inflater.decompress(changed) == proof and inflater.eof:
+            return changed
+
+
 def _deflate(issuer: Issuer) -> Iterator[Case]:
     proof = issuer.proof()
     streams = {
@@ -145,6 +156,8 @@ def _deflate(issuer: Issuer) -> Iterator[Case]:
         "a second stream after the first": _deflated(proof) + _deflated(proof),
         "a decompression bomb": _deflated(b"\x00" * 1_000_000),
         "a proof larger than may be inflated": _deflated(issuer.proof(_large_pass(issuer, 9000))),
+        "a bit set after the type of a stored block": b"\x09" + _deflate_stored(proof)[1:],
+        "a bit set after the end of the DEFLATE stream": _with_last_bit(issuer),
     }
     for name, stream in streams.items():
         yield Case(name, "malformed", prefix_base32(stream))
