@@ -42,6 +42,14 @@ class CheckBody(BaseModel):
     cnonce: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{11,86}$")
     items: list[_ItemName] | None = Field(default=None, min_length=1, max_length=100)
 
+    @field_validator("reason", "operator")
+    @classmethod
+    def _is_printable(cls, text: str | None) -> str | None:
+        """What people read later must not steer what shows it; the space of Chinese text is one as well."""
+        if text is not None and not (text.strip() and text.replace("\u3000", " ").isprintable()):
+            raise ValueError("blank, or not printable")
+        return text
+
     @field_validator("cnonce")
     @classmethod
     def _is_challenge(cls, text: str | None) -> str | None:
