@@ -71,6 +71,23 @@ async def test_the_same_batch_twice_changes_nothing(
     assert await _licences(database, protector) == before
 
 
+async def test_a_row_taken_by_the_first_version_of_this_software_is_still_the_same_row(
+    intake: Intake, database: Database, protector: DataProtector
+) -> None:
+    first_form = (
+        '{"source_record_id":"GA-000001","source_version":1,"operate_type":"01","cert_state":"01","reason":null,"content":'
+        '{"type_code":"11100000000013127DX01","identifier":null,"number":"310101199001010012","authority_code":'
+        '"11310000000000211K","area_code":null,"issued_on":"2024-03-01","valid_from":"2024-03-01","valid_until":'
+        '"2030-02-28","holders":[{"name":"张三丰","code_type":"111","code":"310101199001010012","mobile":"+8613800000000"}],'
+        '"items":{"address":"上海市黄浦区人民大道200号","birth_date":"1990-01-01","file_number":"310012345678",'
+        '"first_issue_date":"2012-06-05","nationality":"中国","sex":"男","vehicle_class":"C1"}}}'
+    )
+    await _take(intake, database, driving_row())
+    async with database.snapshot() as session:
+        digest = (await session.execute(select(store.EVENT.c.row_digest))).scalar_one()
+    assert digest == protector.blind_index("intake-row", first_form)
+
+
 def _bent(**changes: Any) -> dict[str, Any]:
     return driving_row(9, **changes)
 
