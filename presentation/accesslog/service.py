@@ -64,8 +64,17 @@ class AccessLog:
         the end do not reach the head. Who can write both rows and head and knows this format can make a new chain:
         compare heads that were noted elsewhere.
         """
-        previous, at = GENESIS, 0
-        while rows := await repository.oldest(session, holder_id, at, _CHUNK):
+        previous, at, size = GENESIS, 0, _CHUNK
+        while True:
+            try:
+                rows = await repository.oldest(session, holder_id, at, size)
+            except ValueError as error:  # a column of SQLite holds whatever was put there
+                if size == 1:
+                    return [ChainFault(holder_id, at + 1, f"the row cannot be read ({type(error).__name__})")]
+                size = 1  # to find out which one
+                continue
+            if not rows:
+                break
             for row in rows:
                 if row.sequence != at + 1:
                     return [ChainFault(holder_id, at + 1, "the row is missing")]

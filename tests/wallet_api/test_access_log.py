@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, text, update
 
 from presentation.accesslog import AccessLog, Release
 from presentation.accesslog.repository import ENTRY, HEAD
@@ -96,6 +96,11 @@ async def test_a_tampered_removed_or_reordered_row_is_found(
             (3, changed),
         ),
     ]
+    if database.is_sqlite:  # whose columns hold what is put there
+        for column in ("at", "items"):
+            statement = text(f"UPDATE access_log SET {column} = '{{' WHERE sequence = 4")
+            error = "ValueError" if column == "at" else "JSONDecodeError"
+            tampering.append(([statement], (4, f"the row cannot be read ({error})")))
     for statements, fault in tampering:
         async with database.engine.connect() as connection, connection.begin() as transaction:
             for statement in statements:
