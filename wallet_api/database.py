@@ -73,6 +73,7 @@ class Database:
         self._driver_connections = max(4, pool_size // 2)
         self._driver: asyncpg.Pool | None = None
         self._compiled: dict[Select[Any], _Compiled] = {}
+        self._turns = asyncio.Lock()
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         if self.is_sqlite:
             if parsed.database and parsed.database != ":memory:":
@@ -99,7 +100,7 @@ class Database:
         On SQLite the write lock is taken at once (BEGIN IMMEDIATE), so that a transaction never fails half-way
         because another process began to write after its first read.
         """
-        async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
+        async with self._turn(), AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
             await session.connection(execution_options={"liangzheng_begin": "BEGIN IMMEDIATE"})
             yield session
 
@@ -115,10 +116,31 @@ class Database:
 
         It holds what it locks for as long as it lasts: on SQLite every other writer, who gives up after 15 s.
         """
-        async with AsyncSession(self.engine, expire_on_commit=False) as session:
+        async with self._turn(), AsyncSession(self.engine, expire_on_commit=False) as session:
             await session.connection(execution_options={"liangzheng_begin": "BEGIN IMMEDIATE"})
             yield Rehearsal(session)
             await session.rollback()
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """On SQLite, the process's writers one after another, first come, first served.
+
+        SQLite itself lets a writer who finds another one sleep ever longer and try again, so that whoever comes just
+        then goes first: with 32 at once some waited for seconds, and now all wait a tenth of one. Between processes
+        it stays so.
+
+        Raises:
+            TimeoutError: those in front take longer than SQLite would wait.
+        """
+        if not self.is_sqlite:
+            yield
+            return
+        async with asyncio.timeout(BUSY_TIMEOUT_MS / 1000):
+            await self._turns.acquire()
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     async def fetch_one(self, statement: str, *values: Any) -> Any:
         """Run one statement past SQLAlchemy, a transaction by itself, and give its first row. PostgreSQL only.

@@ -1,7 +1,8 @@
+import asyncio
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy import Column, DateTime, Integer, MetaData, Table, insert, select
+from sqlalchemy import Column, DateTime, Integer, MetaData, Table, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from wallet_api.database import Database
@@ -44,3 +45,31 @@ async def test_an_error_of_the_database_does_not_carry_what_was_written(database
     async with database.engine.begin() as connection:
         await connection.run_sync(metadata.drop_all)
     assert "1999" not in str(refused.value)
+
+
+async def test_the_writers_of_a_process_come_to_sqlite_in_their_order(database: Database) -> None:
+    if not database.is_sqlite:
+        pytest.skip("PostgreSQL takes many writers at once")
+    done: list[int] = []
+
+    async def write(number: int) -> None:
+        async with database.transaction() as session:
+            await session.execute(text("SELECT 1"))
+            done.append(number)
+
+    await asyncio.gather(*(write(number) for number in range(30)))
+    assert done == list(range(30))
+
+
+async def test_a_writer_whose_turn_does_not_come_is_told_so(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not database.is_sqlite:
+        pytest.skip("PostgreSQL takes many writers at once")
+    monkeypatch.setattr("wallet_api.database.BUSY_TIMEOUT_MS", 10)
+    async with database.transaction():
+        with pytest.raises(TimeoutError):
+            async with database.transaction():
+                pass
+    async with database.transaction() as session:
+        await session.execute(text("SELECT 1"))
