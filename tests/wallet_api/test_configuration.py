@@ -17,11 +17,10 @@ from tests.credentials.rows import driving_row
 from tests.wallet_api.running import Running
 from tests.wallet_api.test_resealing import fill
 from wallet_api.cli import app
-from wallet_api.configuration import Finding, Severity, check_settings, read_settings
-from wallet_api.configuration_store import check_store
 from wallet_api.deployment_secrets import Secrets, SecretsInvalid
-from wallet_api.sealed_columns import SEALED_COLUMNS, table_of
 from wallet_api.settings import Settings
+from wallet_api.upkeep import Finding, Severity, check_settings, check_store, read_settings
+from wallet_api.upkeep.sealed_columns import SEALED_COLUMNS, table_of
 from wallet_api.wiring import Platform
 
 

@@ -21,8 +21,8 @@ from wallet_api.database import Database
 from wallet_api.deployment_secrets import Secrets
 from wallet_api.edge import Claim, StoredAnswer
 from wallet_api.protection import DataProtector
-from wallet_api.resealing import ColumnReport, count_by_key, reseal
-from wallet_api.sealed_columns import SEALED_COLUMNS
+from wallet_api.upkeep import ColumnReport, count_by_key, reseal
+from wallet_api.upkeep.sealed_columns import SEALED_COLUMNS
 
 #: Columns of bytes that are no secret: hashes, blind indexes, public tokens and ids.
 PLAIN = ("_hash", "_index", "_digest", "_kid")
@@ -43,7 +43,7 @@ def _columns_of_bytes() -> set[str]:
 def test_no_sealed_column_is_forgotten() -> None:
     known = {str(sealed) for sealed in SEALED_COLUMNS}
     unknown = {name for name in _columns_of_bytes() - known - PLAIN_COLUMNS if not name.endswith(PLAIN)}
-    assert not unknown, "add it to wallet_api/sealed_columns.py, or say here that it is no secret"
+    assert not unknown, "add it to wallet_api/upkeep/sealed_columns.py, or say here that it is no secret"
     assert not {name for name in _columns_of_bytes() - known if "sealed" in name}
     assert known <= _columns_of_bytes()
 

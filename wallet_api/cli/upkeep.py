@@ -10,11 +10,18 @@ from rich.table import Table
 
 from credentials.errors import CredentialsError
 from wallet_api.cli.console import console, errors, opened, run
-from wallet_api.configuration import Finding, Severity, check_settings, is_new, read_settings
-from wallet_api.configuration_store import check_store
 from wallet_api.deployment_secrets import Secrets, SecretsInvalid
-from wallet_api.resealing import UNKNOWN_KEY, count_by_key
-from wallet_api.resealing import reseal as reseal_all
+from wallet_api.upkeep import (
+    UNKNOWN_KEY,
+    Finding,
+    Severity,
+    check_settings,
+    check_store,
+    count_by_key,
+    is_new,
+    read_settings,
+)
+from wallet_api.upkeep import reseal as reseal_all
 from wallet_api.wiring import Platform
 
 

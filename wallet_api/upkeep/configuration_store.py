@@ -15,10 +15,10 @@ from credentials.registry.tables import HolderRow, LicenceEventRow, LicenceRow
 from credentials.status.tables import StatusListRow, StatusTokenRow
 from notifications.outbox.tables import OutboxMessageRow
 from wallet_api import migrations
-from wallet_api.configuration import Finding, Severity
 from wallet_api.deployment_secrets import Secrets
 from wallet_api.protection import ProtectionError
-from wallet_api.sealed_columns import table_of
+from wallet_api.upkeep.configuration import Finding, Severity
+from wallet_api.upkeep.sealed_columns import table_of
 from wallet_api.wiring import Platform
 
 LEAST_POSTGRESQL = 13_00_00  # pg_current_xact_id orders the feed

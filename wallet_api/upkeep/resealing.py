@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Row, and_, bindparam, func, literal, selec
 
 from wallet_api.database import Database
 from wallet_api.protection import DataProtector, ProtectionError
-from wallet_api.sealed_columns import SEALED_COLUMNS, SealedColumn
+from wallet_api.upkeep.sealed_columns import SEALED_COLUMNS, SealedColumn
 
 BATCH_ROWS = 500  # a few milliseconds of locks
 PASSES = 200  # over one column whose last rows others keep holding, a tenth of a second apart
