@@ -166,7 +166,13 @@ async def _validation(_request: Request, error: Exception) -> JSONResponse:
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    codes = {404: "not_found", 405: "method_not_allowed", 406: "not_acceptable", 413: "body_too_large"}
+    codes = {
+        404: "not_found",
+        405: "method_not_allowed",
+        406: "not_acceptable",
+        413: "body_too_large",
+        415: "media_type_unsupported",
+    }
     answer = problem(error.status_code, codes.get(error.status_code, "request_refused"), str(error.detail))
     answer.headers.update(error.headers or {})
     if error.status_code == 405:

@@ -65,7 +65,7 @@ async def test_a_row_comes_as_json_and_not_compressed(running: Running) -> None:
     for path in ("/api/v1/licences", "/api/v1/licence-batches"):
         for headers in wrong:
             answer = await running.post(path, content=lines(driving_row())[0], headers=authorization | headers)
-            assert answer.status_code == 415, (path, headers)
+            assert (answer.status_code, answer.json()["code"]) == (415, "media_type_unsupported"), (path, headers)
     assert await running.count("intake_batch") == 0
 
 
