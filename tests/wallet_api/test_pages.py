@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -552,6 +553,8 @@ async def test_the_counter_shows_an_offer_until_it_is_fetched(browser: Browser, 
         await page.locator(".person").first.click()
         await expect(page.locator("#progress [data-when=waiting]")).to_be_visible()
         assert re.fullmatch(r"[0-9]{6}", await page.inner_text("#tx-code"))
+        until = datetime.fromisoformat(str(await page.locator("time").get_attribute("datetime")))
+        await expect(page.locator("time")).to_have_text(f"{until.astimezone(SHANGHAI):%H:%M}")
         picture = page.locator(".offer img")
         assert await picture.evaluate("image => image.complete && image.naturalWidth > 0")
         deep_link = str(await page.locator(".offer a").first.get_attribute("href"))

@@ -8,7 +8,7 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from credentials.issuance import NotIssuable
-from credentials.registry import UnknownLicence
+from credentials.registry import SHANGHAI, UnknownLicence
 from wallet_api.dependencies import AppPlatform
 from wallet_api.offers import offer_links
 from wallet_api.problems import NO_STORE
@@ -44,6 +44,7 @@ async def offer_at_the_counter(request: Request, platform: AppPlatform) -> HTMLR
         "counter_offer.html",
         base=platform.settings.url_path,
         offer=offer,
+        until=offer.expires_at.astimezone(SHANGHAI),
         links=offer_links(offer, platform.settings.public_url),
         licence=licence,
         kind=platform.catalogue.get(licence.type_code, licence.type_version),
