@@ -269,6 +269,9 @@ def test_verifiers_and_scenes_are_kept_from_the_command_line(tmp_path: Path) -> 
     out_of_form = liangzheng("verifiers", "register", "No Id", "--organisation", "某市教育局", "--scene", "school-bus")
     assert out_of_form[0] == 1
     assert "No Id" not in liangzheng("verifiers", "list")[1], "what is refused is not half registered"
+    as_department = liangzheng("department", "register", "bus", "--authority", "11310000000000211K")
+    assert as_department[0] == 1
+    assert "registered as something else" in as_department[1]
     assert liangzheng("verifiers", "suspend", "bus")[0] == 0
     assert "bus  suspended  某市教育局" in liangzheng("verifiers", "list")[1]
     assert liangzheng("verifiers", "resume", "nobody")[0] == 1

@@ -12,7 +12,6 @@ from presentation.verifiers.models import HOLDERS_PER_MINUTE, REFUSALS_PER_10_MI
 from wallet_api.cli.console import console, fail, opened, run
 from wallet_api.cli.department import register_client
 from wallet_api.oauth import VERIFIER_SCOPE, OAuthError
-from wallet_api.oauth import repository as oauth
 from wallet_api.wiring import Platform
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
@@ -82,9 +81,6 @@ async def _register(registration: Registration) -> None:
 
 
 async def _enter(platform: Platform, registration: Registration, session: AsyncSession) -> None:
-    known = {verifier.client_id for verifier in await platform.verifiers.all(session)}
-    if registration.client_id not in known and await oauth.client_exists(session, registration.client_id):
-        fail(f"{registration.client_id} is registered as something else")
     for scene in registration.scenes:
         await platform.scenes.current(session, scene)
     await platform.verifiers.register(session, registration)

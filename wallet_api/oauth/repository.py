@@ -36,9 +36,11 @@ async def insert_client(session: AsyncSession, client: Mapping[str, Any]) -> Non
     await session.execute(insert(CLIENT).values(client))
 
 
-async def replace_client(session: AsyncSession, client_id: str, values: Mapping[str, Any]) -> None:
-    """Change a registration."""
-    await session.execute(update(CLIENT).where(CLIENT.c.client_id == client_id).values(values))
+async def replace_client(session: AsyncSession, client_id: str, values: Mapping[str, Any]) -> bool:
+    """Change the registration of a client with the same scope; False if there is none."""
+    same = (CLIENT.c.client_id == client_id, CLIENT.c.scope == values["scope"])
+    changed = update(CLIENT).where(*same).values(values).returning(CLIENT.c.client_id)
+    return (await session.execute(changed)).first() is not None
 
 
 async def insert_grant(session: AsyncSession, grant: Mapping[str, Any]) -> None:

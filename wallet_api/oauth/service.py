@@ -301,7 +301,7 @@ class AuthorizationServer:
             scope: what it may be granted, `licences:write` or `checks:write`.
 
         Raises:
-            OAuthError: `invalid_client_metadata` when the id is out of form.
+            OAuthError: `invalid_client_metadata` when the id is out of form, or another kind of client has it.
         """
         if not CLIENT_ID.fullmatch(client_id):
             raise OAuthError("invalid_client_metadata", "a client id is 1 to 64 of a-z 0-9 . _ -")
@@ -312,9 +312,9 @@ class AuthorizationServer:
             "jwks": [key.to_object()],
             "active": True,
         }
-        if await repository.client_exists(session, client_id):
-            await repository.replace_client(session, client_id, values)
-        else:
+        if not await repository.replace_client(session, client_id, values):
+            if await repository.client_exists(session, client_id):
+                raise OAuthError("invalid_client_metadata", f"{client_id} is registered as something else")
             await repository.insert_client(session, {"client_id": client_id, "created_at": self._clock.now(), **values})
 
 
