@@ -182,6 +182,7 @@ async def test_many_refusals_are_stopped_reported_and_forgotten_after_a_while(ru
     async with running.platform.database.snapshot() as session:
         (report,) = await running.platform.checks.reports(session)
     assert report.stopped == 2
+    assert b'liangzheng_check_patterns_stopped_total{kind="refusals"} 2.0' in running.platform.metrics.text()
     running.clock.forward(minutes=11)
     police.bearer = ""
     await police.released(device.code())

@@ -28,6 +28,9 @@ class Metrics:
         )  # fmt: skip
         self._limited = Counter("liangzheng_rate_limited", "Requests refused with 429", ["policy"], registry=registry)
         self._replayed = Counter("liangzheng_replayed", "Answers given again to an Idempotency-Key", registry=registry)
+        self._patterns = Counter(
+            "liangzheng_check_patterns_stopped", "Checks refused as a verifier's pattern", ["kind"], registry=registry
+        )
         self._ticks = Counter("liangzheng_ticks", "Runs of the timers", ["tick", "outcome"], registry=registry)
         in_use = Gauge("liangzheng_database_connections", "Connections of the pool in use", registry=registry)
         pool = database.engine.pool
@@ -46,6 +49,10 @@ class Metrics:
     def replayed(self) -> None:
         """A stored answer was given again."""
         self._replayed.inc()
+
+    def pattern_stopped(self, kind: str) -> None:
+        """One check was refused for what the verifier's last checks look like: `refusals`, `holders`, `sequence`."""
+        self._patterns.labels(kind).inc()
 
     def tick(self, name: str, outcome: str) -> None:
         """A timer ran: `ok` or `failed`."""

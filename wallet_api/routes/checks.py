@@ -121,8 +121,10 @@ async def _note(platform: Platform, client_id: str, refusal: CheckRefused) -> No
     """Count a refusal, after its transaction was rolled back; operators hear of a pattern once a quarter of an hour."""
     async with platform.database.transaction() as session:
         begun = await platform.checks.note_refusal(session, client_id, refusal)
-    if begun and isinstance(refusal, PatternStopped):
-        _log.warning("check_pattern_stopped", verifier=client_id, kind=refusal.kind)
+    if isinstance(refusal, PatternStopped):
+        platform.metrics.pattern_stopped(refusal.kind)
+        if begun:
+            _log.warning("check_pattern_stopped", verifier=client_id, kind=refusal.kind)
 
 
 def _challenge(text: str) -> bytes:
