@@ -50,7 +50,7 @@ _WORDS: dict[str, Label] = {
     "refreshed": Label("已更新", "refreshed"),
     "unchanged": Label("未变化", "unchanged"),
     "failed": Label("失败", "FAILED"),
-    "held": Label("现有 {} 前", "held: {} old"),
+    "held": Label("本机所存签发于 {} 前", "held: {} old"),
     "clock_ahead": Label("警告:本机时钟比服务器快 {},请校时", "CLOCK OFF: {} ahead of the server's"),
     "clock_behind": Label("警告:本机时钟比服务器慢 {},请校时", "CLOCK OFF: {} behind the server's"),
     "on_line": Label("平台联网核验,编号 {}", "checked on line by the platform as {}"),
