@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 import pytest
 from alembic import command
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from credentials.catalogue import Catalogue
 from credentials.registry import IntakeSource
@@ -172,6 +172,17 @@ async def test_the_migrations_make_what_the_models_say(database_url: str) -> Non
     assert await migrations.is_current(database)
     async with database.engine.begin() as connection:
         await connection.run_sync(lambda sync: command.check(migrations.config(sync)))
+    await database.close()
+
+
+async def test_a_database_of_a_newer_version_is_left_alone(database_url: str) -> None:
+    database = Database(database_url)
+    await migrations.upgrade(database)
+    async with database.transaction() as session:
+        await session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(migrations.SchemaUnknown):
+        await migrations.upgrade(database)
+    assert not await migrations.is_current(database)
     await database.close()
 
 

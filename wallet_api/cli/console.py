@@ -34,7 +34,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a command's work; what the domains refuse ends as one line."""
     try:
         return asyncio.run(work)
-    except (CredentialsError, PresentationError, SecretsInvalid) as error:
+    except (CredentialsError, PresentationError, SecretsInvalid, migrations.SchemaUnknown) as error:
         fail(f"{getattr(error, 'detail', error)} ({error.code})")
     except (SQLAlchemyError, PostgresError) as error:
         fail(f"the database does not serve us ({type(error).__name__}); ask: liangzheng check-config")

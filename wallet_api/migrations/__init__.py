@@ -17,8 +17,18 @@ from wallet_api.database import Database
 LOCK = 0x4C5A_0001  # any number, the same in every process: one migrates, the others wait
 
 
+class SchemaUnknown(Exception):
+    """The database is at a revision that this version does not have."""
+
+    code = "schema_unknown"
+
+
 async def upgrade(database: Database) -> None:
-    """Run what is missing, in one transaction where the database can."""
+    """Run what is missing, in one transaction where the database can.
+
+    Raises:
+        SchemaUnknown: a newer version of the platform has been here; nothing was changed.
+    """
     async with database.engine.connect() as connection:
         options = {"liangzheng_begin": "BEGIN IMMEDIATE"}
         connection = await connection.execution_options(**options)
@@ -43,7 +53,12 @@ def config(connection: Connection | None = None) -> Config:
 
 
 def _upgrade(connection: Connection) -> None:
-    command.upgrade(config(connection), "head")
+    settings = config(connection)
+    revision = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in ScriptDirectory.from_config(settings).walk_revisions()}
+    if revision is not None and revision not in known:
+        raise SchemaUnknown(f"the database is at revision {revision}, of a newer version; start that one")
+    command.upgrade(settings, "head")
 
 
 def _is_current(connection: Connection) -> bool:
