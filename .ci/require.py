@@ -4,7 +4,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 REQUIRED = {
-    "[postgresql": 600,
+    "[postgresql": 500,
     "test_pages": 50,
     "test_openid_connect": 14,
     "test_sign_in": 8,

@@ -112,16 +112,20 @@ def postgresql_database(_postgresql: Database, runner: asyncio.Runner) -> Iterat
     runner.run(_empty(_postgresql))
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-def database(request: pytest.FixtureRequest, runner: asyncio.Runner, tmp_path: Path) -> Iterator[Database]:
-    """An empty database; every test that takes it runs on SQLite and on PostgreSQL."""
-    if request.param == "postgresql":
-        yield request.getfixturevalue("postgresql_database")
-        return
+@pytest.fixture
+def sqlite_database(runner: asyncio.Runner, tmp_path: Path) -> Iterator[Database]:
+    """An empty database on SQLite."""
     database = Database(f"sqlite:///{tmp_path / 'test.db'}")
     runner.run(database.create_all())
     yield database
     runner.run(database.close())
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def database(request: pytest.FixtureRequest) -> Database:
+    """An empty database; every test that takes it runs on SQLite and on PostgreSQL."""
+    database: Database = request.getfixturevalue(f"{request.param}_database")
+    return database
 
 
 async def _empty(database: Database) -> None:

@@ -47,13 +47,11 @@ async def test_an_error_of_the_database_does_not_carry_what_was_written(database
     assert "1999" not in str(refused.value)
 
 
-async def test_the_writers_of_a_process_come_to_sqlite_in_their_order(database: Database) -> None:
-    if not database.is_sqlite:
-        pytest.skip("PostgreSQL takes many writers at once")
+async def test_the_writers_of_a_process_come_to_sqlite_in_their_order(sqlite_database: Database) -> None:
     done: list[int] = []
 
     async def write(number: int) -> None:
-        async with database.transaction() as session:
+        async with sqlite_database.transaction() as session:
             await session.execute(text("SELECT 1"))
             done.append(number)
 
@@ -61,15 +59,13 @@ async def test_the_writers_of_a_process_come_to_sqlite_in_their_order(database: 
     assert done == list(range(30))
 
 
-async def test_a_writer_whose_turn_does_not_come_is_told_so(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+async def test_a_writer_of_sqlite_whose_turn_does_not_come_is_told_so(
+    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not database.is_sqlite:
-        pytest.skip("PostgreSQL takes many writers at once")
     monkeypatch.setattr("wallet_api.database.BUSY_TIMEOUT_MS", 10)
-    async with database.transaction():
+    async with sqlite_database.transaction():
         with pytest.raises(TimeoutError):
-            async with database.transaction():
+            async with sqlite_database.transaction():
                 pass
-    async with database.transaction() as session:
+    async with sqlite_database.transaction() as session:
         await session.execute(text("SELECT 1"))
