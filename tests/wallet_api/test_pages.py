@@ -378,7 +378,7 @@ async def test_every_type_shows_its_specimen(browser: Browser, served: Site) -> 
         images = seen.page.locator(".type img")
         await expect(images).to_have_count(len(kinds))
         for image, kind in zip(await images.all(), kinds, strict=True):
-            assert await image.evaluate("image => image.complete && image.naturalWidth > 0")
+            assert await image.evaluate("image => image.decode().then(() => image.naturalWidth > 0)")
             assert kind.name.zh in (await image.get_attribute("alt") or "")
         for link in await seen.page.locator(".links a, .type a").all():
             answer = await seen.page.request.get(await link.get_attribute("href") or "")
@@ -556,7 +556,7 @@ async def test_the_counter_shows_an_offer_until_it_is_fetched(browser: Browser, 
         until = datetime.fromisoformat(str(await page.locator("time").get_attribute("datetime")))
         await expect(page.locator("time")).to_have_text(f"{until.astimezone(SHANGHAI):%H:%M}")
         picture = page.locator(".offer img")
-        assert await picture.evaluate("image => image.complete && image.naturalWidth > 0")
+        assert await picture.evaluate("image => image.decode().then(() => image.naturalWidth > 0)")
         deep_link = str(await page.locator(".offer a").first.get_attribute("href"))
         uri = parse_qs(urlsplit(deep_link).query)["credential_offer_uri"][0]
         async with served.client() as wallet:
