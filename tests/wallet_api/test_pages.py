@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import re
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -10,7 +9,6 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from html.parser import HTMLParser
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -18,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 import uvicorn
-from playwright.async_api import Browser, Page, Route, async_playwright, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from credentials.issuance import PRE_AUTHORIZED_CODE
 from credentials.registry import SHANGHAI, IntakeSource
@@ -31,7 +29,6 @@ from wallet_api.settings import Settings
 from wallet_api.tour import DEMO_CLIENT, Step, cast, further, steps
 from wallet_api.wiring import Platform
 
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 SAMPLE_ROWS = 120
 LIVE_CODE = "1" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567" * 8
 VERDICTS = re.compile(r"有效|无效|通过|合格|\bin?valid|genuine|authentic|✓|✔|✅", re.IGNORECASE)
@@ -255,21 +252,6 @@ def served(runner: asyncio.Runner, site: Site) -> Iterator[Site]:
     task = runner.run(start())
     yield site
     runner.run(stop(task))
-
-
-@pytest.fixture(scope="module")
-def browser(runner: asyncio.Runner) -> Iterator[Browser]:
-    """Chromium. Without it: skipped, but in CI failed."""
-    if not CHROMIUM.exists():
-        if os.environ.get("CI"):
-            pytest.fail(f"CI needs Chromium at {CHROMIUM} (or CHROMIUM)")
-        pytest.skip(f"no Chromium at {CHROMIUM} (or CHROMIUM)")
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-    playwright = runner.run(async_playwright().start())
-    browser = runner.run(playwright.chromium.launch(executable_path=CHROMIUM, args=arguments, headless=True))
-    yield browser
-    runner.run(browser.close())
-    runner.run(playwright.stop())
 
 
 @dataclass(frozen=True)

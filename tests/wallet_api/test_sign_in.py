@@ -1,7 +1,6 @@
 """Signing in and deciding, over HTTP and in a real browser, on SQLite."""
 
 import asyncio
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from credentials.catalogue import Catalogue
 from tests.credentials.rows import business_row, driving_row, organisation_code
@@ -21,7 +20,6 @@ from tests.wallet_api.signing_in import SigningWallet, answer_in
 from wallet_api.database import Database
 from wallet_api.reference.holder import PROFILES, HeldCredential, HolderWallet
 
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 NAMES = {1: "张三丰", 2: "<b>李四</b>"}
 
 
@@ -253,21 +251,6 @@ async def test_the_reference_holder_signs_in_through_an_address_of_its_own_machi
 
 
 # ---- in a real browser
-
-
-@pytest.fixture(scope="module")
-def browser(runner: asyncio.Runner) -> Iterator[Browser]:
-    """Chromium. Without it: skipped, but in CI failed."""
-    if not CHROMIUM.exists():
-        if os.environ.get("CI"):
-            pytest.fail(f"CI needs Chromium at {CHROMIUM} (or CHROMIUM)")
-        pytest.skip(f"no Chromium at {CHROMIUM} (or CHROMIUM)")
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-    playwright = runner.run(async_playwright().start())
-    browser = runner.run(playwright.chromium.launch(executable_path=CHROMIUM, args=arguments, headless=True))
-    yield browser
-    runner.run(browser.close())
-    runner.run(playwright.stop())
 
 
 async def no_wider_than_its_window(page: Page) -> bool:

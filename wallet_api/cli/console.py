@@ -61,7 +61,7 @@ async def opened(settings: Settings | None = None, *, start: bool = True) -> Asy
             await platform.start()
         yield platform
     finally:
-        await platform.database.close()
+        await platform.close()
 
 
 def explain(error: httpx.HTTPError, public_url: str) -> NoReturn:

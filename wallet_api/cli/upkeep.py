@@ -67,7 +67,7 @@ async def _findings() -> Sequence[Finding]:
     try:
         return [*found, *await check_store(platform)]
     finally:
-        await platform.database.close()
+        await platform.close()
 
 
 async def _check() -> bool:

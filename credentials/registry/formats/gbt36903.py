@@ -43,7 +43,7 @@ from credentials.registry.models import (
     OperateType,
 )
 
-MAX_ROW_BYTES = 65_536  # a licence's text is a few kilobytes; photographs come by another way
+MAX_ROW_BYTES = 65_536  # a licence's text is a few kilobytes, its photograph at most 30 kB
 MAX_HOLDERS = 32  # co-owners of a real-estate certificate
 MAX_TEXT = 4_000  # the business scope of a company is the longest text we know
 MAX_DEPTH = 8  # data items are flat today; a little room, and no recursion to fear
