@@ -22,10 +22,13 @@ class ChannelUnavailable(NotificationsError):
 
     Attributes:
         retry_after_s: how long the provider asks to be left alone, in seconds; None if it did not say.
+        uncertain: whether the provider may have taken the message all the same (no answer in time, a broken
+            connection after the request had left). Such a message must not be given to another provider at once.
     """
 
-    def __init__(self, code: str, detail: str, *, retry_after_s: float | None = None) -> None:
+    def __init__(self, code: str, detail: str, *, retry_after_s: float | None = None, uncertain: bool = False) -> None:
         super().__init__(code, detail)
+        self.uncertain = uncertain
         usable = retry_after_s is not None and math.isfinite(retry_after_s) and retry_after_s > 0
         self.retry_after_s = retry_after_s if usable else None
 

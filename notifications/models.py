@@ -98,6 +98,7 @@ class OutgoingMessage:
     Args:
         idempotency_key: equal for every attempt at the same message, so that a channel can tell a repetition.
         holder_id: our reference of the holder; says nothing outside.
+        attempt: from 1; above it the message may have been accepted before.
     """
 
     idempotency_key: str
@@ -105,6 +106,15 @@ class OutgoingMessage:
     kind: str
     title: str = field(repr=False)
     text: str = field(repr=False)
+    attempt: int = 1
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A message and where its holder can be reached at this moment."""
+
+    message: OutgoingMessage
+    contact: Contact = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -113,8 +123,10 @@ class Receipt:
 
     Args:
         delivered: True when it is known to have arrived; False when it is only accepted.
-        provider_ref: the provider's own id of the message.
+        provider_ref: the provider's own id of the message, under which a later receipt names it.
+        provider: who took it, where a channel has several.
     """
 
     delivered: bool
     provider_ref: str | None = None
+    provider: str | None = None

@@ -1,13 +1,16 @@
 """What this package needs from its surroundings; `wallet_api` connects it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from notifications.models import Contact, LicenceChange, OutgoingMessage, Receipt, Stage, Wording
+from notifications.errors import ChannelRefused, ChannelUnavailable
+from notifications.models import Contact, Delivery, LicenceChange, Receipt, Stage, Wording
+
+SendOutcome = Receipt | ChannelUnavailable | ChannelRefused
 
 
 class Clock(Protocol):
@@ -64,21 +67,25 @@ class ReminderRules(Protocol):
 class Contacts(Protocol):
     """Where holders can be reached."""
 
-    async def find(self, session: AsyncSession, holder_id: str) -> Contact | None:
-        """Asked at send time only. None when the holder is gone (deceased, cancelled, unknown)."""
+    async def find(self, session: AsyncSession, holder_ids: Collection[str]) -> Mapping[str, Contact]:
+        """Asked at send time only. A holder who is gone (deceased, cancelled, unknown) is left out."""
 
 
 class Channel(Protocol):
-    """One way to reach a holder."""
+    """One way to reach holders, or one provider behind it: both have this form."""
 
     @property
     def name(self) -> str:
-        """`inbox`, `push` or `sms`."""
+        """`inbox`, `push` or `sms`; of a provider its own name."""
 
-    async def send(self, message: OutgoingMessage, contact: Contact) -> Receipt:
-        """Hand the message over.
+    @property
+    def batch(self) -> int:
+        """The most messages that one call takes, at least 1."""
 
-        Raises:
-            ChannelUnavailable: try again later.
-            ChannelRefused: never; `NoAddress` when the contact has none on this channel.
+    async def send(self, deliveries: Sequence[Delivery]) -> Sequence[SendOutcome]:
+        """Hand messages over; what became of each, in their order.
+
+        `ChannelUnavailable`: try it again later. `ChannelRefused`: it will never be taken; `NoAddress` when the contact
+        has none on this channel. One message's failure is no other one's, and none is raised; what is raised beside
+        them leaves open what became of any.
         """

@@ -1,6 +1,6 @@
 """What `notifications` needs of the store: what changed, what the type packs say, where holders are reached."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -75,8 +75,12 @@ class HolderContacts:
         self._registry = registry
         self._devices = devices
 
-    async def find(self, session: AsyncSession, holder_id: str) -> Contact | None:
+    async def find(self, session: AsyncSession, holder_ids: Collection[str]) -> Mapping[str, Contact]:
         """The number that a department gave, and the devices with push, asked for at send time only."""
+        found = {holder_id: await self._contact(session, holder_id) for holder_id in holder_ids}
+        return {holder_id: contact for holder_id, contact in found.items() if contact is not None}
+
+    async def _contact(self, session: AsyncSession, holder_id: str) -> Contact | None:
         try:
             holder = await self._registry.holder(session, holder_id)
         except UnknownHolder:

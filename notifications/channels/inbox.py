@@ -1,6 +1,7 @@
 """The inbox in the wallet: the channel that always works, and the one the holder reads later."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -8,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications.channels.repository import InboxRepository
 from notifications.errors import NotificationsError
-from notifications.models import Contact, OutgoingMessage, Receipt
+from notifications.models import Delivery, OutgoingMessage, Receipt
 from notifications.ports import Clock, FieldCipher, UnitOfWork
 
 MAX_PAGE = 100  # a page is opened and decrypted in one request
@@ -46,20 +47,24 @@ class Inbox:
     """Writes, lists and marks a holder's messages."""
 
     name = "inbox"
+    batch = 100
 
     def __init__(self, clock: Clock, cipher: FieldCipher, uow: UnitOfWork) -> None:
         self._clock = clock
         self._cipher = cipher
         self._uow = uow
 
-    async def send(self, message: OutgoingMessage, contact: Contact) -> Receipt:
-        """Put a message into the holder's inbox, in a transaction of its own; a repetition changes nothing."""
+    async def send(self, deliveries: Sequence[Delivery]) -> Sequence[Receipt]:
+        """Put messages into their holders' inboxes, in a transaction of its own; a repetition changes nothing."""
+        now = self._clock.now()
+        async with self._uow.transaction() as session:
+            await InboxRepository(session).add([self._row(one.message, now) for one in deliveries])
+        return [Receipt(delivered=True)] * len(deliveries)
+
+    def _row(self, message: OutgoingMessage, now: datetime) -> Mapping[str, object]:
         key = message.idempotency_key
         body = self._cipher.seal(json.dumps([message.title, message.text]).encode(), _context(key))
-        values = {"id": key, "holder_id": message.holder_id, "kind": message.kind, "body": body}
-        async with self._uow.transaction() as session:
-            await InboxRepository(session).add({**values, "received_at": self._clock.now()})
-        return Receipt(delivered=True)
+        return {"id": key, "holder_id": message.holder_id, "kind": message.kind, "body": body, "received_at": now}
 
     async def list(
         self,

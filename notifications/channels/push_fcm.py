@@ -10,11 +10,12 @@ the same collapse key and tag and so replaces the first one on the device.
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from notifications.errors import ChannelRefused, ChannelUnavailable, NoAddress
-from notifications.models import Contact, DeviceKind, OutgoingMessage, Receipt
+from notifications.models import Contact, Delivery, DeviceKind, OutgoingMessage, Receipt
+from notifications.ports import SendOutcome
 
 # One request; below DeliveryPolicy.send_timeout_s, so that the thread has ended when the attempt is given up.
 TIMEOUT_S = 20
@@ -32,6 +33,7 @@ class PushFcm:
     """
 
     name = "push"
+    batch = 1
 
     def __init__(self, service_account: Mapping[str, object]) -> None:
         # Importing takes over a second: only for those who use it.
@@ -54,18 +56,22 @@ class PushFcm:
 
         firebase_admin.delete_app(self._app)
 
-    async def send(self, message: OutgoingMessage, contact: Contact) -> Receipt:
-        """Hand the message to FCM for up to `MAX_DEVICES` devices.
+    async def send(self, deliveries: Sequence[Delivery]) -> Sequence[SendOutcome]:
+        """Hand each message to FCM for up to `MAX_DEVICES` devices.
 
-        Raises:
-            NoAddress: `no_push_token`.
-            ChannelRefused: `push_unregistered`, when no device of the holder is known to FCM any more.
-            ChannelUnavailable: `push_unavailable` in every other case, with FCM's Retry-After if it gave one.
+        `NoAddress` is `no_push_token`; `ChannelRefused` is `push_unregistered`: no device of the holder is known to FCM
+        any more; `ChannelUnavailable` is `push_unavailable`, every other case, with FCM's Retry-After if it gave one.
         """
+        return [await self._outcome(one.message, one.contact) for one in deliveries]
+
+    async def _outcome(self, message: OutgoingMessage, contact: Contact) -> SendOutcome:
         devices = [one.address for one in contact.devices if one.kind is DeviceKind.FCM and one.address][:MAX_DEVICES]
         if not devices:
-            raise NoAddress("no_push_token", "the holder has no device with push")
-        return await asyncio.to_thread(self._send, message, devices)
+            return NoAddress("no_push_token", "the holder has no device with push")
+        try:
+            return await asyncio.to_thread(self._send, message, devices)
+        except (ChannelUnavailable, ChannelRefused) as error:
+            return error
 
     def _send(self, message: OutgoingMessage, devices: list[str]) -> Receipt:
         from firebase_admin import exceptions, messaging

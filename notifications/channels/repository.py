@@ -26,9 +26,9 @@ class InboxRepository:
         result = await (await self._session.connection()).execute(statement)
         return result.all() if result.returns_rows else ()
 
-    async def add(self, values: Mapping[str, object]) -> None:
-        """Write a message unless it is there."""
-        await self._run(insert(_messages).values(**values).on_conflict_do_nothing(index_elements=["id"]))
+    async def add(self, messages: Sequence[Mapping[str, object]]) -> None:
+        """Write messages, but those that are there."""
+        await self._run(insert(_messages).values(messages).on_conflict_do_nothing(index_elements=["id"]))
 
     async def page(
         self, holder_id: str, before: tuple[datetime, str] | None, limit: int, *, unread: bool = False

@@ -3,12 +3,13 @@
 import asyncio
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from notifications.errors import ChannelUnavailable, NoAddress
-from notifications.models import Contact, OutgoingMessage, Receipt
-from notifications.ports import Clock
+from notifications.models import Contact, Delivery, OutgoingMessage, Receipt
+from notifications.ports import Clock, SendOutcome
 
 
 class Sink:
@@ -29,17 +30,21 @@ class Sink:
         self._clock = clock
         self._receipts = receipts
 
-    async def send(self, message: OutgoingMessage, contact: Contact) -> Receipt:
-        """Append one line.
+    batch = 100
 
-        Raises:
-            NoAddress: `no_push_token` or `no_phone`.
-            ChannelUnavailable: `sink_unwritable`, when the line could not be written whole.
+    async def send(self, deliveries: Sequence[Delivery]) -> Sequence[SendOutcome]:
+        """Append one line a message.
+
+        `NoAddress` is `no_push_token` or `no_phone`, `ChannelUnavailable` is `sink_unwritable`: the line could not be
+        written whole.
         """
+        return [await self._send(one.message, one.contact) for one in deliveries]
+
+    async def _send(self, message: OutgoingMessage, contact: Contact) -> SendOutcome:
         if self.name == "push" and not contact.devices:
-            raise NoAddress("no_push_token", "the holder has no device with push")
+            return NoAddress("no_push_token", "the holder has no device with push")
         if self.name == "sms" and contact.phone is None:
-            raise NoAddress("no_phone", "the holder has no phone number")
+            return NoAddress("no_phone", "the holder has no phone number")
         line = {
             "time": self._clock.now().isoformat(),
             "channel": self.name,
@@ -48,7 +53,10 @@ class Sink:
             "title": message.title,
             "text": message.text,
         }
-        await asyncio.to_thread(self._append, json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        try:
+            await asyncio.to_thread(self._append, json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        except ChannelUnavailable as error:
+            return error
         return Receipt(delivered=self._receipts)
 
     def _append(self, line: bytes) -> None:

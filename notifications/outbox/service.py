@@ -10,7 +10,7 @@ from random import SystemRandom
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications.errors import ChannelRefused, ChannelUnavailable, NoAddress, NotificationsError
-from notifications.models import Contact, OutgoingMessage
+from notifications.models import Delivery, OutgoingMessage
 from notifications.outbox import sealing
 from notifications.outbox.models import (
     Claimed,
@@ -164,26 +164,28 @@ class Outbox:
         # the message would stay at the head of the queue.
         async with uow.transaction() as session:
             entries = await OutboxRepository(session).entries(message.id)
-            contact = await self._contacts.find(session, message.draft.holder_id)
+            contacts = await self._contacts.find(session, [message.draft.holder_id])
         if not entries:
             return Outcome(MessageState.CANCELLED, "withdrawn")
+        contact = contacts.get(message.draft.holder_id)
         if contact is None:
             return Outcome(MessageState.CANCELLED, "holder_gone")
         title, text = sealing.compose(self._cipher, message.draft, entries, contact.language)
-        outgoing = OutgoingMessage(message.id, message.draft.holder_id, message.draft.kind, title, text)
-        return await self._send(message, outgoing, contact)
+        draft = message.draft
+        outgoing = OutgoingMessage(message.id, draft.holder_id, draft.kind, title, text, message.attempts)
+        return await self._send(message, Delivery(outgoing, contact))
 
-    async def _send(self, message: Claimed, outgoing: OutgoingMessage, contact: Contact) -> Outcome:
+    async def _send(self, message: Claimed, delivery: Delivery) -> Outcome:
         try:
             async with asyncio.timeout(self._policy.send_timeout_s):
-                receipt = await self._channels[message.draft.channel].send(outgoing, contact)
-        except ChannelUnavailable as error:
-            return self._retry(message, error.code, error.retry_after_s)
+                (receipt,) = await self._channels[message.draft.channel].send([delivery])
         except TimeoutError:
             return self._retry(message, "channel_timeout", None)
-        except ChannelRefused as error:
-            state = MessageState.CANCELLED if isinstance(error, NoAddress) else MessageState.FAILED
-            return Outcome(state, error.code, falls_back_at=self._clock.now())
+        if isinstance(receipt, ChannelUnavailable):
+            return self._retry(message, receipt.code, receipt.retry_after_s)
+        if isinstance(receipt, ChannelRefused):
+            state = MessageState.CANCELLED if isinstance(receipt, NoAddress) else MessageState.FAILED
+            return Outcome(state, receipt.code, falls_back_at=self._clock.now())
         if receipt.delivered:
             return Outcome(MessageState.DELIVERED, provider_ref=receipt.provider_ref)
         return Outcome(MessageState.SENT, provider_ref=receipt.provider_ref, falls_back_at=self._patience())

@@ -1,6 +1,6 @@
 """A small city: licence changes, rules and contacts in memory, and channels that a test steers."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -9,7 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications import (
     Bilingual,
+    ChannelRefused,
+    ChannelUnavailable,
     Contact,
+    Delivery,
     DeliveryPolicy,
     Device,
     DeviceKind,
@@ -24,7 +27,7 @@ from notifications import (
     Wording,
     tick,
 )
-from notifications.ports import Channel
+from notifications.ports import Channel, SendOutcome
 from tests.fakes import FakeClock
 from wallet_api.database import Database
 from wallet_api.protection import DataProtector
@@ -90,32 +93,52 @@ class FakeContacts:
     def __init__(self) -> None:
         self.known: dict[str, Contact | None] = {}
 
-    async def find(self, session: AsyncSession, holder_id: str) -> Contact | None:
-        return self.known.get(holder_id, Contact(devices=(phone("device-1"),), phone="13800138000"))
+    async def find(self, session: AsyncSession, holder_ids: Collection[str]) -> Mapping[str, Contact]:
+        everybody = Contact(devices=(phone("device-1"),), phone="13800138000")
+        found = {holder_id: self.known.get(holder_id, everybody) for holder_id in holder_ids}
+        return {holder_id: contact for holder_id, contact in found.items() if contact is not None}
 
 
 class FakeChannel:
-    """Keeps what it was given. `failures` are raised one by one first, `dies` after the message has left."""
+    """Keeps what it was given. `failures` are answered one by one first, `dies` is raised after the message left."""
+
+    batch = 1
 
     def __init__(self, name: str, *, delivered: bool = True) -> None:
         self.name = name
         self.delivered = delivered
-        self.failures: list[Exception] = []
-        self.always: Exception | None = None
+        self.failures: list[ChannelUnavailable | ChannelRefused | Exception] = []
+        self.always: ChannelUnavailable | ChannelRefused | None = None
         self.dies: list[BaseException] = []
         self.attempts: list[OutgoingMessage] = []
         self.sent: list[OutgoingMessage] = []
 
-    async def send(self, message: OutgoingMessage, contact: Contact) -> Receipt:
+    async def send(self, deliveries: Sequence[Delivery]) -> Sequence[SendOutcome]:
+        return [await self._one(delivery.message) for delivery in deliveries]
+
+    async def _one(self, message: OutgoingMessage) -> SendOutcome:
         self.attempts.append(message)
         if self.failures:
-            raise self.failures.pop(0)
+            return self._answered(self.failures.pop(0))
         if self.always is not None:
-            raise self.always
+            return self.always
         self.sent.append(message)
         if self.dies:
             raise self.dies.pop(0)
         return Receipt(self.delivered, provider_ref="ref")
+
+    def _answered(self, failure: Exception) -> ChannelUnavailable | ChannelRefused:
+        if isinstance(failure, ChannelUnavailable | ChannelRefused):
+            return failure
+        raise failure
+
+
+async def sent(channel: Channel, message: OutgoingMessage, contact: Contact) -> Receipt:
+    """What a channel made of one message; its refusal is raised."""
+    (outcome,) = await channel.send([Delivery(message, contact)])
+    if isinstance(outcome, Receipt):
+        return outcome
+    raise outcome
 
 
 class City:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from notifications import ChannelUnavailable, Contact, InboxGlance, NoAddress, NotificationsError, OutgoingMessage, Sink
 from tests.fakes import FakeClock
-from tests.notifications.fakes import City, food, phone
+from tests.notifications.fakes import City, food, phone, sent
 
 REACHABLE = Contact(devices=(phone("secret-token"),), phone="13800138000")
 
@@ -22,9 +22,9 @@ def message(key: str = "key-1", holder_id: str = "holder-1") -> OutgoingMessage:
 
 async def test_the_inbox_lists_newest_first_page_by_page(city: City) -> None:
     for number in range(5):
-        await city.inbox.send(message(f"key-{number}"), REACHABLE)
+        await sent(city.inbox, message(f"key-{number}"), REACHABLE)
         city.clock.forward(seconds=number % 2)  # two arrive in the same instant
-    await city.inbox.send(message("other", holder_id="holder-2"), REACHABLE)
+    await sent(city.inbox, message("other", holder_id="holder-2"), REACHABLE)
     seen: list[tuple[datetime, str]] = []
     more = True
     async with city.database.snapshot() as session:
@@ -39,12 +39,12 @@ async def test_the_inbox_lists_newest_first_page_by_page(city: City) -> None:
 
 async def test_a_message_sent_twice_to_the_inbox_is_there_once(city: City) -> None:
     for _ in range(2):
-        await city.inbox.send(message(), REACHABLE)
+        await sent(city.inbox, message(), REACHABLE)
     assert await city.inbox_of("holder-1") == ["正文 key-1"]
 
 
 async def test_the_first_reading_of_a_message_counts(city: City) -> None:
-    await city.inbox.send(message(), REACHABLE)
+    await sent(city.inbox, message(), REACHABLE)
     read_at = city.clock.now()
     for _ in range(2):
         async with city.database.transaction() as session:
@@ -55,7 +55,7 @@ async def test_the_first_reading_of_a_message_counts(city: City) -> None:
 
 
 async def test_another_holders_message_is_not_found(city: City) -> None:
-    await city.inbox.send(message(), REACHABLE)
+    await sent(city.inbox, message(), REACHABLE)
     async with city.database.transaction() as session:
         with pytest.raises(NotificationsError) as refused:
             await city.inbox.mark_read(session, "holder-2", "key-1")
@@ -64,7 +64,7 @@ async def test_another_holders_message_is_not_found(city: City) -> None:
 
 
 async def test_a_deleted_message_is_gone_and_stays_away(city: City) -> None:
-    await city.inbox.send(message(), REACHABLE)
+    await sent(city.inbox, message(), REACHABLE)
     async with city.database.transaction() as session:
         with pytest.raises(NotificationsError) as refused:
             await city.inbox.delete(session, "holder-2", "key-1")
@@ -72,7 +72,7 @@ async def test_a_deleted_message_is_gone_and_stays_away(city: City) -> None:
         await city.inbox.delete(session, "holder-1", "key-1")
         with pytest.raises(NotificationsError):
             await city.inbox.delete(session, "holder-1", "key-1")
-    await city.inbox.send(message(), REACHABLE)  # by a worker that never learnt that its first sending worked
+    await sent(city.inbox, message(), REACHABLE)  # by a worker that never learnt that its first sending worked
     async with city.database.snapshot() as session:
         assert (await city.inbox.list(session, "holder-1")).messages == ()
         assert (await city.inbox.glance(session, "holder-1")) == InboxGlance(0, None)
@@ -80,7 +80,7 @@ async def test_a_deleted_message_is_gone_and_stays_away(city: City) -> None:
 
 async def test_unread_messages_are_counted_and_listed_alone(city: City) -> None:
     for number in range(3):
-        await city.inbox.send(message(f"key-{number}"), REACHABLE)
+        await sent(city.inbox, message(f"key-{number}"), REACHABLE)
         city.clock.forward(seconds=1)
     async with city.database.transaction() as session:
         await city.inbox.mark_read(session, "holder-1", "key-1")
@@ -96,8 +96,8 @@ async def test_unread_messages_are_counted_and_listed_alone(city: City) -> None:
 @given(limit=st.integers())
 def test_any_limit_gives_a_page(city: City, runner: asyncio.Runner, limit: int) -> None:
     async def pages() -> int:
-        await city.inbox.send(message("a"), REACHABLE)
-        await city.inbox.send(message("b"), REACHABLE)
+        await sent(city.inbox, message("a"), REACHABLE)
+        await sent(city.inbox, message("b"), REACHABLE)
         async with city.database.snapshot() as session:
             return len((await city.inbox.list(session, "holder-1", limit=limit)).messages)
 
@@ -107,7 +107,7 @@ def test_any_limit_gives_a_page(city: City, runner: asyncio.Runner, limit: int) 
 @pytest.mark.parametrize("name", ["push", "sms"])
 async def test_the_sink_writes_a_line_without_address(name: str, tmp_path: Path, clock: FakeClock) -> None:
     path = tmp_path / "sent.jsonl"
-    receipt = await Sink(name, path, clock).send(message(), REACHABLE)  # type: ignore[arg-type]
+    receipt = await sent(Sink(name, path, clock), message(), REACHABLE)  # type: ignore[arg-type]
     assert receipt.delivered
     assert json.loads(path.read_text()) == {
         "time": "2026-11-23T01:00:00+00:00",
@@ -123,7 +123,7 @@ async def test_the_sink_writes_a_line_without_address(name: str, tmp_path: Path,
 async def test_lines_written_at_once_stay_whole(tmp_path: Path, clock: FakeClock) -> None:
     path = tmp_path / "sent.jsonl"
     sinks = Sink("push", path, clock), Sink("sms", path, clock)
-    await asyncio.gather(*(sink.send(message(f"key-{n}"), REACHABLE) for n in range(50) for sink in sinks))
+    await asyncio.gather(*(sent(sink, message(f"key-{n}"), REACHABLE) for n in range(50) for sink in sinks))
     keys = [json.loads(line)["idempotency_key"] for line in path.read_text().splitlines()]
     assert sorted(keys) == sorted([f"key-{n}" for n in range(50)] * 2)
 
@@ -131,17 +131,17 @@ async def test_lines_written_at_once_stay_whole(tmp_path: Path, clock: FakeClock
 async def test_the_sink_refuses_whom_the_real_channel_could_not_reach(tmp_path: Path, clock: FakeClock) -> None:
     path = tmp_path / "sent.jsonl"
     with pytest.raises(NoAddress) as refused:
-        await Sink("push", path, clock).send(message(), Contact(phone="13800138000"))
+        await sent(Sink("push", path, clock), message(), Contact(phone="13800138000"))
     assert refused.value.code == "no_push_token"
     with pytest.raises(NoAddress) as refused:
-        await Sink("sms", path, clock).send(message(), Contact(devices=(phone("token"),)))
+        await sent(Sink("sms", path, clock), message(), Contact(devices=(phone("token"),)))
     assert refused.value.code == "no_phone"
     assert not path.exists()
 
 
 async def test_a_sink_that_cannot_be_written_is_unavailable(tmp_path: Path, clock: FakeClock) -> None:
     with pytest.raises(ChannelUnavailable):
-        await Sink("push", tmp_path / "missing" / "sent.jsonl", clock).send(message(), REACHABLE)
+        await sent(Sink("push", tmp_path / "missing" / "sent.jsonl", clock), message(), REACHABLE)
 
 
 async def test_without_receipts_the_sink_shows_the_fall_back_to_sms(city: City, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
@@ -12,16 +13,17 @@ from notifications import (
     ChannelRefused,
     ChannelUnavailable,
     Contact,
+    Delivery,
     DeliveryPolicy,
     Digest,
     Entry,
     NoAddress,
     NotificationsError,
-    OutgoingMessage,
     Receipt,
     TickReport,
 )
 from notifications.outbox.tables import OutboxEntryRow
+from notifications.ports import SendOutcome
 from tests.notifications.fakes import TODAY, City, food, phone
 
 
@@ -82,15 +84,16 @@ async def test_a_worker_that_outlives_its_lease_does_not_overwrite_its_successor
         """Takes so long the first time that another worker gets the message."""
 
         name = "push"
+        batch = 1
         calls = 0
 
-        async def send(self, message: OutgoingMessage, contact: Contact) -> Receipt:
+        async def send(self, deliveries: Sequence[Delivery]) -> Sequence[SendOutcome]:
             self.calls += 1
             if self.calls == 1:
                 city.clock.forward(hours=1)
                 await city.outbox.deliver(city.database)
-                raise ChannelRefused("refused", "too late to say so")
-            return Receipt(delivered=True)
+                return [ChannelRefused("refused", "too late to say so")]
+            return [Receipt(delivered=True)]
 
     city.configure(Slow())
     await post(city, digest("a"))
@@ -103,17 +106,18 @@ async def test_a_late_worker_does_not_close_what_its_successor_is_sending(city: 
 
     class Slow:
         name = "push"
+        batch = 1
         calls = 0
 
-        async def send(self, message: OutgoingMessage, contact: Contact) -> Receipt:
+        async def send(self, deliveries: Sequence[Delivery]) -> Sequence[SendOutcome]:
             self.calls += 1
             if self.calls == 1:
                 begun.set()
                 await taken_over.wait()
-                raise ChannelRefused("refused", "too late to say so")
+                return [ChannelRefused("refused", "too late to say so")]
             taken_over.set()
             await late_one_done.wait()
-            return Receipt(delivered=True)
+            return [Receipt(delivered=True)]
 
     city.configure(Slow())
     await post(city, digest("a"))
@@ -140,11 +144,12 @@ async def test_a_subject_withdrawn_while_push_is_under_way_does_not_go_on_to_sms
 
     class Refusing:
         name = "push"
+        batch = 1
 
-        async def send(self, message: OutgoingMessage, contact: Contact) -> Receipt:
+        async def send(self, deliveries: Sequence[Delivery]) -> Sequence[SendOutcome]:
             withdrawals.append(asyncio.create_task(withdraw()))
             await locked.wait()
-            raise ChannelRefused("refused", "no")
+            return [ChannelRefused("refused", "no")]
 
     city.configure(Refusing(), city.sms)
     await post(city, digest("a"))
@@ -208,8 +213,9 @@ async def test_retry_after_is_respected(city: City) -> None:
 async def test_a_channel_that_hangs_counts_as_unavailable(city: City) -> None:
     class Hanging:
         name = "push"
+        batch = 1
 
-        async def send(self, message: OutgoingMessage, contact: Contact) -> Receipt:
+        async def send(self, deliveries: Sequence[Delivery]) -> Sequence[SendOutcome]:
             await asyncio.Event().wait()
             raise AssertionError
 

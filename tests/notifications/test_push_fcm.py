@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from notifications import ChannelRefused, ChannelUnavailable, Contact, NoAddress, OutgoingMessage
 from notifications.channels.push_fcm import PushFcm
-from tests.notifications.fakes import phone
+from tests.notifications.fakes import phone, sent
 
 MESSAGE = OutgoingMessage("key-1", "holder-1", "licence_expiry", "证照到期提醒", "您的证照将到期")
 
@@ -101,16 +101,17 @@ def push(fcm: FakeFcm, private_key_pem: str, monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_a_push_is_accepted_but_not_yet_delivered(push: PushFcm, fcm: FakeFcm) -> None:
-    receipt = await push.send(MESSAGE, Contact(devices=(phone("phone"),)))
+    receipt = await sent(push, MESSAGE, Contact(devices=(phone("phone"),)))
     assert (receipt.delivered, receipt.provider_ref) == (False, "messages/phone")
-    (sent,) = fcm.received
-    assert sent["notification"] == {"title": "证照到期提醒", "body": "您的证照将到期"}
-    assert sent["data"]["message_id"] == sent["android"]["collapse_key"] == "key-1"
+    (posted,) = fcm.received
+    assert posted["notification"] == {"title": "证照到期提醒", "body": "您的证照将到期"}
+    assert posted["data"]["message_id"] == posted["android"]["collapse_key"] == "key-1"
 
 
 async def test_one_device_that_accepts_is_enough(push: PushFcm, fcm: FakeFcm) -> None:
     fcm.fail("old", 404, "UNREGISTERED")
-    receipt = await push.send(
+    receipt = await sent(
+        push,
         MESSAGE,
         Contact(
             devices=(
@@ -126,7 +127,7 @@ async def test_one_device_that_accepts_is_enough(push: PushFcm, fcm: FakeFcm) ->
 async def test_a_device_that_is_gone_is_refused(push: PushFcm, fcm: FakeFcm, status: int, code: str) -> None:
     fcm.fail("old", status, code)
     with pytest.raises(ChannelRefused) as refused:
-        await push.send(MESSAGE, Contact(devices=(phone("old"),)))
+        await sent(push, MESSAGE, Contact(devices=(phone("old"),)))
     assert refused.value.code == "push_unregistered"
 
 
@@ -134,7 +135,7 @@ async def test_a_device_that_is_gone_is_refused(push: PushFcm, fcm: FakeFcm, sta
 async def test_a_used_up_quota_is_tried_again_when_fcm_says(push: PushFcm, fcm: FakeFcm, header: str | None) -> None:
     fcm.fail("phone", 429, "QUOTA_EXCEEDED", {"Retry-After": header} if header else {})
     with pytest.raises(ChannelUnavailable) as unavailable:
-        await push.send(MESSAGE, Contact(devices=(phone("phone"),)))
+        await sent(push, MESSAGE, Contact(devices=(phone("phone"),)))
     assert unavailable.value.retry_after_s == (120 if header == "120" else None)
 
 
@@ -144,14 +145,15 @@ async def test_an_answer_that_is_no_answer_is_tried_again(push: PushFcm, fcm: Fa
     fcm.answers["third"] = (200, {}, {})
     for device in ("phone", "other", "third"):
         with pytest.raises(ChannelUnavailable):
-            await push.send(MESSAGE, Contact(devices=(phone(device),)))
+            await sent(push, MESSAGE, Contact(devices=(phone(device),)))
 
 
 async def test_a_device_gone_beside_one_out_of_reach_is_tried_again(push: PushFcm, fcm: FakeFcm) -> None:
     fcm.fail("old", 404, "UNREGISTERED")
     fcm.fail("phone", 429, "QUOTA_EXCEEDED")
     with pytest.raises(ChannelUnavailable):
-        await push.send(
+        await sent(
+            push,
             MESSAGE,
             Contact(
                 devices=(
@@ -165,9 +167,9 @@ async def test_a_device_gone_beside_one_out_of_reach_is_tried_again(push: PushFc
 async def test_without_access_token_push_is_unavailable(push: PushFcm, fcm: FakeFcm) -> None:
     fcm.token_status = 403
     with pytest.raises(ChannelUnavailable):
-        await push.send(MESSAGE, Contact(devices=(phone("phone"),)))
+        await sent(push, MESSAGE, Contact(devices=(phone("phone"),)))
 
 
 async def test_a_holder_without_device_has_no_address(push: PushFcm) -> None:
     with pytest.raises(NoAddress):
-        await push.send(MESSAGE, Contact(devices=(phone(""),), phone="13800138000"))
+        await sent(push, MESSAGE, Contact(devices=(phone(""),), phone="13800138000"))

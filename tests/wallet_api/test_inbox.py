@@ -7,6 +7,7 @@ import pytest
 
 from notifications import Contact, OutgoingMessage
 from tests.credentials.rows import driving_row
+from tests.notifications.fakes import sent
 from tests.wallet_api.running import Running, Wallet
 from tests.wallet_api.signing_in import SigningWallet
 from wallet_api.routes import inbox as routes
@@ -27,7 +28,7 @@ async def receive(running: Running, wallet: Wallet, *keys: int) -> None:
         holder_id = (await running.platform.registry.licence(session, await running.licence_id())).holder_ids[0]
     for key in keys:
         message = OutgoingMessage(f"{key:032x}", holder_id, "test", "标题", f"正文 {key}")
-        await running.platform.inbox.send(message, Contact())
+        await sent(running.platform.inbox, message, Contact())
         running.clock.forward(seconds=1)
 
 
