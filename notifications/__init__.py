@@ -30,8 +30,9 @@ from notifications.models import (
     Stage,
     Wording,
 )
-from notifications.outbox.models import DeliveryPolicy, Digest, Entry
-from notifications.outbox.service import Outbox
+from notifications.outbox.models import Digest, Entry, MessageState, Notice, StoredMessage
+from notifications.outbox.policy import DeliveryPolicy, QuietHours
+from notifications.outbox.service import Outbox, Selection
 from notifications.reminders.service import ReminderService
 from notifications.service import TickReport, tick
 
@@ -53,15 +54,20 @@ __all__ = [
     "InboxPage",
     "Language",
     "LicenceChange",
+    "MessageState",
     "NoAddress",
+    "Notice",
     "NotificationsError",
     "Outbox",
     "OutgoingMessage",
+    "QuietHours",
     "Receipt",
     "RegisteredDevice",
     "ReminderService",
+    "Selection",
     "Sink",
     "Stage",
+    "StoredMessage",
     "TickReport",
     "Wording",
     "fcm_device",

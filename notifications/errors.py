@@ -17,6 +17,9 @@ class NotificationsError(Exception):
         self.detail = detail
 
 
+THROTTLED = "provider_throttled"
+
+
 class ChannelUnavailable(NotificationsError):
     """The provider cannot take the message now; it may later.
 
@@ -24,11 +27,23 @@ class ChannelUnavailable(NotificationsError):
         retry_after_s: how long the provider asks to be left alone, in seconds; None if it did not say.
         uncertain: whether the provider may have taken the message all the same (no answer in time, a broken
             connection after the request had left). Such a message must not be given to another provider at once.
+        held: whether it was never tried, because we ourselves hold back: it does not count as an attempt.
+        provider: whose answer it is, where a channel has several.
     """
 
-    def __init__(self, code: str, detail: str, *, retry_after_s: float | None = None, uncertain: bool = False) -> None:
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        retry_after_s: float | None = None,
+        uncertain: bool = False,
+        held: bool = False,
+    ) -> None:
         super().__init__(code, detail)
         self.uncertain = uncertain
+        self.held = held
+        self.provider: str | None = None
         usable = retry_after_s is not None and math.isfinite(retry_after_s) and retry_after_s > 0
         self.retry_after_s = retry_after_s if usable else None
 

@@ -1,7 +1,7 @@
 """Values that cross the borders of this package."""
 
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Literal
 
@@ -99,6 +99,8 @@ class OutgoingMessage:
         idempotency_key: equal for every attempt at the same message, so that a channel can tell a repetition.
         holder_id: our reference of the holder; says nothing outside.
         attempt: from 1; above it the message may have been accepted before.
+        provider: who may have accepted it, if an attempt ended without an answer; nobody else is to get it.
+        useful_until: past this instant nobody needs it any more; None: no such instant.
     """
 
     idempotency_key: str
@@ -107,6 +109,8 @@ class OutgoingMessage:
     title: str = field(repr=False)
     text: str = field(repr=False)
     attempt: int = 1
+    provider: str | None = None
+    useful_until: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
 """One run of everything, to be called by a timer."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from notifications.outbox.service import Outbox
 from notifications.ports import UnitOfWork
 from notifications.reminders.service import ReminderService
 
 BATCH = 100  # changes or holders a transaction; short enough that no other writer waits long
-MAX_BATCHES = 50  # a bulk import of licences must not hold back what is due; the next run goes on
+MAX_BATCHES = 50  # a bulk import of licences must not hold back what is due: each round goes on to the next part
+MAX_MESSAGES = 5_000  # a round
 
 
 @dataclass(frozen=True)
@@ -21,25 +22,42 @@ class TickReport:
     failed: int = 0
     retried: int = 0
 
+    def __add__(self, other: "TickReport") -> "TickReport":
+        return TickReport(*(mine + more for mine, more in zip(astuple(self), astuple(other), strict=True)))
 
-async def tick(uow: UnitOfWork, reminders: ReminderService, outbox: Outbox, *, max_messages: int = 1000) -> TickReport:
-    """Follow the licence changes, queue what is due, deliver what waits.
+
+async def tick(uow: UnitOfWork, reminders: ReminderService, outbox: Outbox) -> TickReport:
+    """Follow the licence changes, queue what is due, deliver what waits, until nothing is left to do now.
 
     Safe to run at any time, as often as wanted, in several processes at once, and to be killed half-way: a second
     run right after the first does nothing.
     """
+    report, more = TickReport(), True
+    while more:
+        did, more = await _round(uow, reminders, outbox)
+        report += did
+    return report
+
+
+async def _round(uow: UnitOfWork, reminders: ReminderService, outbox: Outbox) -> tuple[TickReport, bool]:
+    """One part of everything, and whether there is more."""
     planned = withdrawn = queued = 0
+    following = queueing = False
     for _ in range(MAX_BATCHES):
         async with uow.transaction() as session:
             followed = await reminders.follow(session, BATCH)
         planned, withdrawn = planned + followed.planned, withdrawn + followed.withdrawn
-        if not followed.changes:
+        following = followed.changes > 0
+        if not following:
             break
     for _ in range(MAX_BATCHES):
         async with uow.transaction() as session:
             due = await reminders.queue_due(session, BATCH)
         queued += due.queued
-        if not due.queued + due.overtaken:
+        queueing = due.queued + due.overtaken > 0
+        if not queueing:
             break
-    delivered = await outbox.deliver(uow, max_messages)
-    return TickReport(planned, withdrawn, queued, delivered.sent, delivered.failed, delivered.retried)
+    delivered = await outbox.deliver(uow, MAX_MESSAGES)
+    report = TickReport(planned, withdrawn, queued, delivered.sent, delivered.failed, delivered.retried)
+    handed = delivered.sent + delivered.failed + delivered.retried + delivered.cancelled
+    return report, following or queueing or handed >= MAX_MESSAGES

@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from credentials.keys import KeyPurpose
+from notifications import QuietHours
 
 SECRET_SETTINGS = ("encryption_keys", "blind_index_key", "nonce_key", "key_passphrase")
 
@@ -53,6 +54,8 @@ class Settings(BaseSettings):
             reversed domain name; by default that of the EU reference wallet.
         remind_every_s: 0 leaves reminding to `liangzheng remind`.
         push_wait_s: how long a push may stay without a receipt before an SMS goes out.
+        quiet_hours: the Shanghai hours in which push and SMS wait unless they are urgent; empty: none.
+        message_texts_kept_days: after so long the texts of closed messages are erased from the outbox.
         rate_limit_client: calls of one registered machine, `6000/minute` in the grammar of `limits`; empty: no limit.
         rate_limit_wallet: calls under one wallet's grant.
         rate_limit_address: calls from one address at the endpoints that a stranger may use.
@@ -93,6 +96,8 @@ class Settings(BaseSettings):
     wallet_redirect_schemes: str = "eudi-openid4ci"
     push_wait_s: int = Field(default=600, ge=0)
     remind_every_s: int = Field(default=60, ge=0)
+    quiet_hours: str = "21:00-08:00"
+    message_texts_kept_days: int = Field(default=90, ge=1)
     rate_limit_client: str = "60000/minute"  # a whole city's history row by row; batches count as one
     rate_limit_wallet: str = "600/minute"  # a week of passes and a credential of each kind is some thirty calls
     rate_limit_address: str = "6000/minute"  # many households share one address of a mobile carrier
@@ -132,6 +137,12 @@ class Settings(BaseSettings):
     def _known_limit(cls, value: str) -> str:
         if value.strip():
             parse(value)  # ValueError: not in the grammar
+        return value.strip()
+
+    @field_validator("quiet_hours")
+    @classmethod
+    def _known_hours(cls, value: str) -> str:
+        QuietHours.parse(value.strip())  # ValueError: not of the form
         return value.strip()
 
     @field_validator("key_attestation_anchors")
@@ -175,6 +186,11 @@ class Settings(BaseSettings):
         if self.wallet_attestation_required and not (self.wallet_attester_anchors or self.wallet_attester_keys):
             raise ValueError("WALLET_ATTESTATION_REQUIRED wants WALLET_ATTESTER_ANCHORS or WALLET_ATTESTER_KEYS")
         return self
+
+    @property
+    def quiet(self) -> QuietHours | None:
+        """`quiet_hours`, read."""
+        return QuietHours.parse(self.quiet_hours)
 
     @property
     def signs_in(self) -> bool:

@@ -126,13 +126,13 @@ class Platform:
             secrets.protector,
             HolderContacts(registry, devices),
             [inbox, Sink("push", sink, clock), Sink("sms", sink, clock)],
-            DeliveryPolicy(sms_after_s=settings.push_wait_s),
+            DeliveryPolicy(sms_after_s=settings.push_wait_s, quiet=settings.quiet),
         )
         issuance = Issuance(
             registry=registry,
             status=status,
             protector=secrets.protector,
-            notices=OfferMessages(outbox, registry, catalogue, clock),
+            notices=OfferMessages(outbox, registry, catalogue),
             clock=clock,
             public_url=settings.public_url,
         )

@@ -1,6 +1,7 @@
 """Work that no request waits for. Ticks are safe to run in several processes at once: claims are in the database."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -54,7 +55,7 @@ def _work(platform: Platform) -> list[_Job]:
 
 
 async def prune(platform: Platform) -> None:
-    """Forget tokens, one-time values, idempotency keys and rate windows that are over."""
+    """Forget tokens, one-time values, idempotency keys and rate windows that are over, and erase old messages."""
     now = platform.clock.now()
     async with platform.database.transaction() as session:
         await platform.one_time.prune(session, now)
@@ -63,6 +64,7 @@ async def prune(platform: Platform) -> None:
         await edge.prune(session, now)
         await platform.checks.prune(session)
         await platform.held_keys.prune(session)
+        await platform.outbox.prune(session, timedelta(days=platform.settings.message_texts_kept_days))
 
 
 def _watched(metrics: Metrics, name: str, tick: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:

@@ -1,8 +1,8 @@
-"""The messages a holder reads in the wallet, and the devices that push reaches."""
+"""The messages a holder reads in the wallet, and the devices that push reaches, and the gates of providers."""
 
 from datetime import datetime
 
-from sqlalchemy import DateTime, Index, LargeBinary
+from sqlalchemy import BigInteger, DateTime, Index, LargeBinary
 from sqlmodel import Field, SQLModel
 
 
@@ -33,3 +33,16 @@ class PushDeviceRow(SQLModel, table=True):
     address_index: bytes = Field(sa_type=LargeBinary, unique=True)
     address_sealed: bytes = Field(sa_type=LargeBinary)
     seen_at: datetime = Field(sa_type=DateTime(timezone=True))
+
+
+class ProviderGateRow(SQLModel, table=True):
+    """What a provider may be given now. Instants are microseconds since 1970, tokens millionths of a message."""
+
+    __tablename__ = "provider_gate"
+
+    name: str = Field(primary_key=True, max_length=32)
+    tokens: int = Field(sa_type=BigInteger)
+    refilled_at: int = Field(sa_type=BigInteger)
+    granted: int  # by the statement that last took some
+    failures: int  # calls in a row
+    rests_until: int = Field(sa_type=BigInteger)

@@ -1,10 +1,14 @@
-"""Digests, message states, and how delivery is paced."""
+"""Digests and notices, message states, and what is written down about an attempt."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 
 from notifications.models import Bilingual
+
+ROUTES = (("inbox",), ("push", "sms"))  # each starts at its first channel that may carry it, and falls back to the next
+EVERY_CHANNEL = ("inbox", "push", "sms")
+RINGING = frozenset({"push", "sms"})  # the channels that wait for the end of the quiet hours
 
 
 class MessageState(StrEnum):
@@ -24,10 +28,12 @@ class Entry:
 
     Args:
         subject: what it is about (a reminder's id). Told at most once on each channel.
+        muted: the channels on which the holder does not want to hear of it.
     """
 
     subject: str
     text: Bilingual
+    muted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -49,8 +55,36 @@ class Digest:
 
 
 @dataclass(frozen=True)
+class Notice:
+    """One thing that a holder is told at once and on its own.
+
+    Args:
+        subject: what it is about (`offer:…`); of one kind it is told at most once on each channel.
+        channels: those that may carry it; a code for one transaction goes by SMS alone.
+        muted: the channels on which the holder does not want to hear of it.
+        urgent: does not wait for the end of the quiet hours.
+        useful_until: past it the notice is not sent any more.
+    """
+
+    holder_id: str
+    kind: str
+    subject: str
+    title: Bilingual
+    text: Bilingual = field(repr=False)
+    channels: tuple[str, ...] = EVERY_CHANNEL
+    muted: frozenset[str] = frozenset()
+    urgent: bool = False
+    useful_until: datetime | None = None
+
+
+@dataclass(frozen=True)
 class Draft:
-    """What is fixed about a message: one digest, sealed, on one channel."""
+    """What is fixed about a message: one digest, sealed, on one channel.
+
+    Args:
+        occasion: what makes two messages of a channel the same one.
+        fallbacks: the channels that take over, in order.
+    """
 
     digest_id: str
     holder_id: str
@@ -58,11 +92,15 @@ class Draft:
     day: date
     kind: str
     body: bytes
+    occasion: str
+    fallbacks: tuple[str, ...] = ()
+    urgent: bool = False
+    useful_until: datetime | None = None
 
     @property
     def dedupe_key(self) -> str:
         """Equal for messages of which only one may be written."""
-        return f"{self.kind}:{self.holder_id}:{self.day}:{self.channel}"
+        return f"{self.occasion}:{self.channel}"
 
 
 @dataclass(frozen=True)
@@ -72,12 +110,14 @@ class Claimed:
     Args:
         attempts: how often it was claimed, this time included.
         claim: the token of this attempt.
+        provider: who may have accepted it in an attempt that ended without an answer.
     """
 
     id: str
     draft: Draft
     attempts: int
     claim: str
+    provider: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +125,7 @@ class Outcome:
     """How an attempt ended, and what is to be written down.
 
     Args:
+        attempts: what the count of attempts becomes; None leaves it.
         reason: an error's code, or why the message was cancelled.
         not_before: for a retry, when; None otherwise.
         falls_back_at: when the next channel of the route takes over; None if it does not.
@@ -92,7 +133,9 @@ class Outcome:
 
     state: MessageState
     reason: str | None = None
+    provider: str | None = None
     provider_ref: str | None = None
+    attempts: int | None = None
     not_before: datetime | None = None
     falls_back_at: datetime | None = None
 
@@ -108,31 +151,23 @@ class DeliveryReport:
 
 
 @dataclass(frozen=True)
-class DeliveryPolicy:
-    """The pace of delivery; times in seconds.
+class StoredMessage:
+    """A message as operators see it: neither its text nor where it went.
 
     Args:
-        sms_after_s: how long a push may go without a receipt before the next channel is used.
-        send_timeout_s: an attempt that takes longer counts as unavailable.
-        lease_s: after it another worker takes the message over; far above `send_timeout_s`, so that a living worker
-            keeps what it holds.
-        max_attempts: 8 with these delays spread over about two hours; then the failure is final.
+        not_before: of an open message, when somebody may take it next.
     """
 
-    sms_after_s: float = 600
-    send_timeout_s: float = 30
-    lease_s: float = 180
-    max_attempts: int = 8
-    backoff_s: float = 30
-    backoff_max_s: float = 3600
-    retry_after_max_s: float = 86_400  # a provider's absurd Retry-After must not park a message for good
-
-    def delay_s(self, attempts: int, spread: float, retry_after_s: float | None = None) -> float:
-        """Seconds to wait after attempt number `attempts` (from 1).
-
-        Exponential and capped, of which `spread` (0 to 1, random) takes away up to half so that messages that
-        failed together do not come back together. Never before the provider's Retry-After.
-        """
-        # Past 2**20 the cap holds anyway; the bound keeps the power small.
-        full = min(self.backoff_s * 2.0 ** min(attempts - 1, 20), self.backoff_max_s)
-        return max(full * (1 - spread / 2), min(retry_after_s or 0, self.retry_after_max_s))
+    id: str
+    holder_id: str
+    channel: str
+    kind: str
+    state: MessageState
+    attempts: int
+    reason: str | None
+    provider: str | None
+    provider_ref: str | None
+    not_before: datetime
+    created_at: datetime
+    closed_at: datetime | None
+    delivered_at: datetime | None

@@ -1,21 +1,22 @@
-"""All SQL of the outbox."""
+"""SQL of what is written into the outbox, taken back, acknowledged, and put back by operators."""
 
 import secrets
-from collections.abc import Collection, Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, exists, func, literal, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from notifications.outbox.models import Claimed, Draft, MessageState, Outcome
-from notifications.outbox.tables import OutboxEntryRow, OutboxMessageRow
+from notifications.outbox.models import Draft, MessageState, StoredMessage
+from notifications.outbox.sealing import SealedEntry
+from notifications.outbox.tables import OutboxEntryRow, OutboxMessageRow, OutboxReceiptRow
 
 _messages = OutboxMessageRow.metadata.tables["outbox_message"]
 _entries = OutboxEntryRow.metadata.tables["outbox_entry"]
-_m, _e = _messages.c, _entries.c
+_receipts = OutboxReceiptRow.metadata.tables["outbox_receipt"]
+_m, _e, _r = _messages.c, _entries.c, _receipts.c
 
 _OPEN = (MessageState.PENDING, MessageState.CLAIMED)
 
@@ -30,101 +31,39 @@ class OutboxRepository:
         result = await (await self._session.connection()).execute(statement)
         return result.all() if result.returns_rows else ()
 
-    async def add_message(self, draft: Draft, not_before: datetime, now: datetime) -> str | None:
-        """Write a pending message and give its id; None if its dedupe key is taken."""
-        values = {
-            **asdict(draft),
-            "id": secrets.token_hex(16),
-            "dedupe_key": draft.dedupe_key,
-            "state": MessageState.PENDING,
-            "attempts": 0,
-            "not_before": not_before,
-            "created_at": now,
-        }
-        statement = insert(_messages).values(values).on_conflict_do_nothing(index_elements=["dedupe_key"])
-        rows = await self._run(statement.returning(_m.id))
-        return str(rows[0].id) if rows else None
+    async def add(self, drafts: Sequence[tuple[Draft, Sequence[SealedEntry]]], now: datetime) -> int:
+        """Write messages whose key is free, with those of their entries that were not yet told on their channel.
 
-    async def add_entries(self, message_id: str, channel: str, entries: Sequence[tuple[str, bytes]]) -> int:
-        """Write (subject, sealed text) unless the subject was already told on the channel; gives their number."""
-        values = [
-            {"subject": subject, "channel": channel, "message_id": message_id, "position": position, "body": body}
-            for position, (subject, body) in enumerate(entries)
-        ]
-        statement = insert(_entries).values(values).on_conflict_do_nothing(index_elements=["subject", "channel"])
-        return len(await self._run(statement.returning(_e.subject)))
-
-    async def copy_entries(self, message_id: str, to_message_id: str, to_channel: str) -> int:
-        """Give a message the entries of another one, on another channel; gives their number."""
-        copied = select(_e.subject, literal(to_channel), literal(to_message_id), _e.position, _e.body)
-        statement = insert(_entries).from_select(
-            ["subject", "channel", "message_id", "position", "body"], copied.where(_e.message_id == message_id)
-        )
-        statement = statement.on_conflict_do_nothing(index_elements=["subject", "channel"])
-        return len(await self._run(statement.returning(_e.subject)))
-
-    async def drop_message(self, message_id: str) -> None:
-        """Remove a message that nothing is left to say in."""
-        await self._run(delete(_messages).where(_m.id == message_id))
-
-    async def claim(self, channels: Collection[str], now: datetime, lease_until: datetime) -> Claimed | None:
-        """Take the message that has waited longest, or whose worker died, in one statement.
-
-        On PostgreSQL rows that others are taking are skipped; SQLite has one writer at a time.
+        Returns:
+            The number of messages that have something to say.
         """
-        free = (
-            select(_m.id)
-            .where(_m.state.in_(_OPEN), _m.not_before <= now, _m.channel.in_(channels))
-            .order_by(_m.not_before)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-            .scalar_subquery()
-        )
-        taken = {
-            "state": MessageState.CLAIMED,
-            "attempts": _m.attempts + 1,
-            "not_before": lease_until,
-            "claim": secrets.token_hex(16),
-        }
-        statement = update(_messages).where(_m.id == free).values(taken)
-        drafted = (_m.digest_id, _m.holder_id, _m.channel, _m.day, _m.kind, _m.body)
-        rows = await self._run(statement.returning(*drafted, _m.id, _m.attempts, _m.claim))
-        if not rows:
-            return None
-        *draft, message_id, attempts, claim = rows[0]
-        return Claimed(message_id, Draft(*draft), attempts, claim)
-
-    async def entries(self, message_id: str) -> Sequence[tuple[str, bytes]]:
-        """Subject and sealed body of what is still to be said, in order."""
-        statement = select(_e.subject, _e.body).where(_e.message_id == message_id).order_by(_e.position)
-        return [(row.subject, row.body) for row in await self._run(statement)]
-
-    async def close(self, message: Claimed, outcome: Outcome, now: datetime) -> bool:
-        """Write an attempt's outcome; False if the lease was lost to another worker meanwhile."""
-        again = outcome.state is MessageState.PENDING
-        values: dict[str, object] = {
-            "state": outcome.state,
-            "claim": None,
-            "reason": outcome.reason,
-            "provider_ref": outcome.provider_ref,
-            "closed_at": None if again else now,
-            "delivered_at": now if outcome.state is MessageState.DELIVERED else None,
-        }
-        if outcome.not_before is not None:
-            values["not_before"] = outcome.not_before
-        mine = (_m.id == message.id, _m.state == MessageState.CLAIMED, _m.claim == message.claim)
-        return bool(await self._run(update(_messages).where(*mine).values(values).returning(_m.id)))
-
-    async def bring_forward(self, draft: Draft, now: datetime) -> None:
-        """Let a message that has waited for another channel go at once."""
-        waiting = (_m.dedupe_key == draft.dedupe_key, _m.state == MessageState.PENDING, _m.attempts == 0)
-        await self._run(update(_messages).where(*waiting, _m.not_before > now).values(not_before=now))
-
-    async def cancel_pending(self, digest_id: str, channels: Collection[str], reason: str, now: datetime) -> None:
-        """Cancel what is not yet under way of a digest on some channels."""
-        waiting = (_m.digest_id == digest_id, _m.channel.in_(channels), _m.state == MessageState.PENDING)
-        cancelled = {"state": MessageState.CANCELLED, "reason": reason, "closed_at": now}
-        await self._run(update(_messages).where(*waiting).values(cancelled))
+        if not drafts:
+            return 0
+        drafts = sorted(drafts, key=lambda pair: pair[0].dedupe_key)  # so that two writers do not wait in a circle
+        ids = {draft.dedupe_key: secrets.token_hex(16) for draft, _ in drafts}
+        values = [message_values(draft, ids[draft.dedupe_key], now, now) for draft, _ in drafts]
+        statement = insert(_messages).values(values).on_conflict_do_nothing(index_elements=["dedupe_key"])
+        written = {row.id for row in await self._run(statement.returning(_m.id))}
+        if not written:
+            return 0
+        entries = [
+            {
+                "subject": entry.subject,
+                "channel": draft.channel,
+                "message_id": ids[draft.dedupe_key],
+                "position": position,
+                "body": entry.body,
+                "muted": ",".join(sorted(entry.muted)),
+            }
+            for draft, told in drafts
+            if ids[draft.dedupe_key] in written
+            for position, entry in enumerate(told)
+        ]
+        statement = insert(_entries).values(entries).on_conflict_do_nothing(index_elements=["subject", "channel"])
+        speaking = {row.message_id for row in await self._run(statement.returning(_e.message_id))}
+        if written != speaking:
+            await self._run(delete(_messages).where(_m.id.in_(written - speaking)))
+        return len(speaking)
 
     async def withdraw(self, subjects: Sequence[str], now: datetime) -> frozenset[str]:
         """Remove the unsent entries of subjects and cancel messages left empty.
@@ -135,8 +74,8 @@ class OutboxRepository:
         mentions = select(_e.message_id).where(_e.subject.in_(subjects))
         # Lock first: a worker that is closing a message may be copying its entries to the next channel. The
         # statements after this one see what it wrote.
-        locked = select(_m.id).where(_m.id.in_(mentions), _m.state.in_(_OPEN)).order_by(_m.id).with_for_update()
-        await self._run(locked)
+        locked = select(_m.id).where(_m.id.in_(mentions), _m.state.in_(_OPEN)).order_by(_m.channel, _m.id)
+        await self._run(locked.with_for_update())
         unsent = select(_m.id).where(_m.state.in_(_OPEN))
         removal = delete(_entries).where(_e.subject.in_(subjects), _e.message_id.in_(unsent))
         touched = {row.message_id for row in await self._run(removal.returning(_e.message_id))}
@@ -158,7 +97,140 @@ class OutboxRepository:
         rows = await self._run(update(_messages).where(*own).values(values).returning(_m.digest_id))
         return str(rows[0].digest_id) if rows else None
 
+    async def cancel_fallbacks(self, digest_id: str, channels: Collection[str], now: datetime) -> None:
+        """Cancel what is not yet under way of a digest on some channels, because another one delivered it."""
+        waiting = (_m.digest_id == digest_id, _m.channel.in_(channels), _m.state == MessageState.PENDING)
+        cancelled = {"state": MessageState.CANCELLED, "reason": "delivered_otherwise", "closed_at": now}
+        await self._run(update(_messages).where(*waiting).values(cancelled))
+
+    async def add_receipt(self, values: Mapping[str, object]) -> None:
+        """Keep what a provider said of a message; the last word counts."""
+        statement = insert(_receipts).values(values)
+        said = {name: statement.excluded[name] for name in ("delivered", "reason", "received_at")}
+        statement = statement.on_conflict_do_update(index_elements=["provider", "provider_ref"], set_=said)
+        await self._run(statement)
+
+    async def settle(self, limit: int) -> int:
+        """Write the receipts into the messages they belong to and forget them; gives their number.
+
+        A receipt may come before its message is known to be sent: it is tried again until it finds it.
+        """
+        matching = (_r.provider == _m.provider, _r.provider_ref == _m.provider_ref)
+        found = select(_m.id, _r.provider, _r.provider_ref, _r.delivered, _r.reason, _r.received_at).join_from(
+            _receipts, _messages, (matching[0]) & (matching[1])
+        )
+        rows = await self._run(found.where(_m.state == MessageState.SENT).order_by(_m.id).limit(limit))
+        for row in rows:
+            values: dict[str, object] = {"state": MessageState.DELIVERED, "delivered_at": row.received_at}
+            if not row.delivered:
+                values = {"state": MessageState.FAILED, "reason": row.reason or "undelivered"}
+            await self._run(update(_messages).where(_m.id == row.id, _m.state == MessageState.SENT).values(values))
+        done = [(row.provider, row.provider_ref) for row in rows]
+        if done:
+            await self._run(delete(_receipts).where(tuple_(_r.provider, _r.provider_ref).in_(done)))
+        return len(rows)
+
     async def counts(self) -> dict[tuple[str, str], int]:
         """Messages by (channel, state)."""
         statement = select(_m.channel, _m.state, func.count()).group_by(_m.channel, _m.state)
         return {(channel, state): number for channel, state, number in await self._run(statement)}
+
+    async def backlog(self) -> dict[tuple[str, str], tuple[int, datetime]]:
+        """Of what is open or failed, by (channel, state): how many, and since when the oldest one waits."""
+        states = (*_OPEN, MessageState.FAILED)
+        statement = select(_m.channel, _m.state, func.count(), func.min(_m.created_at))
+        statement = statement.where(_m.state.in_(states)).group_by(_m.channel, _m.state)
+        return {(row[0], row[1]): (row[2], row[3]) for row in await self._run(statement)}
+
+    async def list(self, conditions: Sequence[ColumnElement[bool]], limit: int) -> Sequence[StoredMessage]:
+        """Messages, the newest first, without their texts."""
+        shown = [_m[name] for name in StoredMessage.__dataclass_fields__]
+        statement = select(*shown).where(*conditions).order_by(_m.created_at.desc(), _m.id).limit(limit)
+        return [
+            StoredMessage(**{**dict(row._mapping), "state": MessageState(row.state)})
+            for row in await self._run(statement)
+        ]
+
+    async def redrive(self, conditions: Sequence[ColumnElement[bool]], limit: int, now: datetime) -> int:
+        """Put failed messages back, but those whose digest another channel of the same route has carried."""
+        other = _messages.alias()
+        carried = exists().where(
+            other.c.digest_id == _m.digest_id,
+            other.c.id != _m.id,
+            (other.c.channel == "inbox") == (_m.channel == "inbox"),
+            other.c.state.in_((MessageState.SENT, MessageState.DELIVERED, *_OPEN)),
+        )
+        speaks = exists().where(_e.message_id == _m.id)
+        timely = or_(_m.useful_until.is_(None), _m.useful_until > now)
+        erased = _m.body == b""
+        dead = select(_m.id).where(_m.state == MessageState.FAILED, ~carried, speaks, timely, ~erased, *conditions)
+        again = dead.order_by(_m.closed_at).limit(limit).with_for_update(skip_locked=True).cte("dead")
+        values = {
+            "state": MessageState.PENDING,
+            "attempts": 0,
+            "not_before": now,
+            "reason": None,
+            "closed_at": None,
+            "provider": None,
+            "provider_ref": None,
+        }
+        statement = update(_messages).where(_m.id.in_(select(again.c.id))).values(values)
+        return len(await self._run(statement.returning(_m.id)))
+
+    async def erase(self, closed_before: datetime, now: datetime, limit: int) -> int:
+        """Take the texts out of messages closed long ago or of no more use, and give their number.
+
+        The rows stay: their keys are the promise that nothing is told twice.
+        """
+        over = or_(_m.closed_at < closed_before, _m.closed_at.is_not(None) & (_m.useful_until < now))
+        old = select(_m.id).where(over, _m.state.not_in(_OPEN), _m.body != b"").limit(limit)
+        statement = update(_messages).where(_m.id.in_(old)).values(body=b"")
+        ids = [row.id for row in await self._run(statement.returning(_m.id))]
+        if ids:
+            await self._run(update(_entries).where(_e.message_id.in_(ids)).values(body=b""))
+        return len(ids)
+
+    async def forget_receipts(self, before: datetime) -> None:
+        """Drop receipts that never found their message."""
+        await self._run(delete(_receipts).where(_r.received_at < before))
+
+
+def of_messages(ids: Collection[str]) -> ColumnElement[bool]:
+    """The messages with these ids."""
+    return _m.id.in_(ids)
+
+
+def on_channel(channel: str) -> ColumnElement[bool]:
+    """The messages of a channel."""
+    return _m.channel == channel
+
+
+def in_state(state: MessageState) -> ColumnElement[bool]:
+    """The messages in a state."""
+    return _m.state == state
+
+
+def created_since(instant: datetime) -> ColumnElement[bool]:
+    """The messages written since an instant."""
+    return _m.created_at >= instant
+
+
+def message_values(draft: Draft, message_id: str, not_before: datetime, now: datetime) -> dict[str, object]:
+    """The columns of a new pending message."""
+    return {
+        "id": message_id,
+        "dedupe_key": draft.dedupe_key,
+        "digest_id": draft.digest_id,
+        "holder_id": draft.holder_id,
+        "channel": draft.channel,
+        "day": draft.day,
+        "kind": draft.kind,
+        "body": draft.body,
+        "fallbacks": ",".join(draft.fallbacks),
+        "urgent": draft.urgent,
+        "useful_until": draft.useful_until,
+        "state": MessageState.PENDING,
+        "attempts": 0,
+        "not_before": not_before,
+        "created_at": now,
+    }

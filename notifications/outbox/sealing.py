@@ -15,12 +15,21 @@ from notifications.ports import FieldCipher
 
 
 @dataclass(frozen=True)
+class SealedEntry:
+    """One paragraph, and the channels on which it is not told."""
+
+    subject: str
+    body: bytes
+    muted: frozenset[str]
+
+
+@dataclass(frozen=True)
 class SealedDigest:
-    """A digest's title, lead and closing in `body`, and (subject, sealed text) for each entry."""
+    """A digest's title, lead and closing in `body`, and its entries."""
 
     digest_id: str
     body: bytes
-    entries: tuple[tuple[str, bytes], ...]
+    entries: tuple[SealedEntry, ...]
 
 
 def seal(cipher: FieldCipher, digest: Digest) -> SealedDigest:
@@ -28,9 +37,10 @@ def seal(cipher: FieldCipher, digest: Digest) -> SealedDigest:
     digest_id = secrets.token_hex(16)
     frame = json.dumps([_pair(text) for text in (digest.title, digest.lead, digest.closing)])
     entries = tuple(
-        (
+        SealedEntry(
             entry.subject,
             cipher.seal(json.dumps(_pair(entry.text)).encode(), _entry_context(digest_id, entry.subject)),
+            entry.muted,
         )
         for entry in digest.entries
     )
@@ -53,7 +63,7 @@ def compose(
         lines.append(Bilingual(*pair).to(language))
     if len(lines) > 1:
         lines = [lead.replace("{count}", str(len(lines))), *(f"{n}. {line}" for n, line in enumerate(lines, 1))]
-    return title, "\n".join([*lines, closing])
+    return title, "\n".join(filter(None, [*lines, closing]))
 
 
 def _pair(text: Bilingual) -> tuple[str, str]:

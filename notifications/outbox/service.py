@@ -1,39 +1,57 @@
-"""Write digests down with the change that causes them; hand them over later, once."""
+"""Write down what holders are to be told, with the change that causes it; hand it over later, once."""
 
-import asyncio
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from random import SystemRandom
 
+from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from notifications.errors import ChannelRefused, ChannelUnavailable, NoAddress, NotificationsError
-from notifications.models import Delivery, OutgoingMessage
+from notifications.errors import NotificationsError
+from notifications.models import Bilingual
+from notifications.outbox import repository as stored
 from notifications.outbox import sealing
+from notifications.outbox.delivery import Delivering
 from notifications.outbox.models import (
-    Claimed,
-    DeliveryPolicy,
+    EVERY_CHANNEL,
+    ROUTES,
     DeliveryReport,
     Digest,
     Draft,
+    Entry,
     MessageState,
-    Outcome,
+    Notice,
+    StoredMessage,
 )
+from notifications.outbox.policy import SHANGHAI, DeliveryPolicy
 from notifications.outbox.repository import OutboxRepository
 from notifications.ports import Channel, Clock, Contacts, FieldCipher, UnitOfWork
 
-# Each route starts at its first channel that is configured and falls back to the next.
-ROUTES = (("inbox",), ("push", "sms"))
-PARALLEL = 4  # enough to hide a provider's latency; more only queues at SQLite's one writer
 DEFAULT_POLICY = DeliveryPolicy()
+RECEIPTS_KEPT = timedelta(days=3)  # of messages that are unknown here; providers try for two days
+_AT_ONCE = 500  # rows an operator's or a timer's statement touches
+_NOTHING = Bilingual("", "")
 
 
-@dataclass
-class _Budget:
-    left: int
-    outcomes: Counter[MessageState] = field(default_factory=Counter)
+@dataclass(frozen=True)
+class Selection:
+    """Which messages an operator means; what is None does not narrow them down."""
+
+    ids: tuple[str, ...] | None = None
+    channel: str | None = None
+    state: MessageState | None = None
+    since: datetime | None = None
+
+    @property
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """The same for the database."""
+        given = (
+            None if self.ids is None else stored.of_messages(self.ids),
+            None if self.channel is None else stored.on_channel(self.channel),
+            None if self.state is None else stored.in_state(self.state),
+            None if self.since is None else stored.created_since(self.since),
+        )
+        return [condition for condition in given if condition is not None]
 
 
 class Outbox:
@@ -57,39 +75,72 @@ class Outbox:
     ) -> None:
         self._clock = clock
         self._cipher = cipher
-        self._contacts = contacts
-        self._channels = {channel.name: channel for channel in channels}
-        self._routes = [[name for name in route if name in self._channels] for route in ROUTES]
-        self._policy = policy
-        self._random = SystemRandom()
+        self._configured = {channel.name: channel for channel in channels}
+        self._delivering = Delivering(clock, cipher, contacts, self._configured, policy)
 
-    async def post(self, session: AsyncSession, digest: Digest) -> int:
-        """Write a digest for the first channel of each route, in the caller's transaction.
+    async def post(self, session: AsyncSession, digests: Sequence[Digest]) -> int:
+        """Write digests for the first channel of each route, in the caller's transaction.
 
         A holder gets one digest of a kind on a channel and day; a second one is not written. Entries whose subject
-        was already told on a channel are left out there.
+        was already told on a channel, or that are muted there, are left out there.
 
         Returns:
             The number of messages written.
         """
-        if not digest.entries:
-            return 0
-        repository, now = OutboxRepository(session), self._clock.now()
-        sealed = sealing.seal(self._cipher, digest)
-        written = 0
-        for route in filter(None, self._routes):
-            draft = Draft(sealed.digest_id, digest.holder_id, route[0], digest.day, digest.kind, sealed.body)
-            message_id = await repository.add_message(draft, now, now)
-            if message_id is None:
+        return await self._write(session, [(one, self._drafts(one)) for one in digests if one.entries])
+
+    async def notify(self, session: AsyncSession, notices: Sequence[Notice]) -> int:
+        """Write notices in the caller's transaction; gives the number of messages written.
+
+        A notice of a kind about a subject is written once, however often this is called.
+        """
+        day = self._clock.now().astimezone(SHANGHAI).date()
+        written = []
+        for notice in notices:
+            entry = Entry(f"{notice.kind}:{notice.subject}", notice.text, notice.muted)
+            digest = Digest(notice.holder_id, day, notice.kind, notice.title, _NOTHING, _NOTHING, (entry,))
+            written.append((digest, self._drafts(digest, notice)))
+        return await self._write(session, written)
+
+    def _drafts(self, digest: Digest, notice: Notice | None = None) -> "_Drafts":
+        carriers = notice.channels if notice else EVERY_CHANNEL
+        occasion = f"{digest.kind}:{digest.holder_id}:{digest.day}"
+        if notice:
+            occasion = f"{notice.kind}:{notice.subject}"
+        routes = []
+        for route in ROUTES:
+            usable = [name for name in route if name in self._configured and name in carriers]
+            heard = [name for name in usable if any(name not in entry.muted for entry in digest.entries)]
+            if heard:
+                routes.append(tuple(heard))
+        urgent, useful_until = (notice.urgent, notice.useful_until) if notice else (False, None)
+        return _Drafts(tuple(routes), occasion, urgent, useful_until)
+
+    async def _write(self, session: AsyncSession, written: Sequence[tuple[Digest, "_Drafts"]]) -> int:
+        drafts: dict[str, tuple[Draft, Sequence[sealing.SealedEntry]]] = {}
+        for digest, terms in written:
+            if not terms.routes:
                 continue
-            if await repository.add_entries(message_id, draft.channel, sealed.entries):
-                written += 1
-            else:
-                await repository.drop_message(message_id)
-        return written
+            sealed = sealing.seal(self._cipher, digest)
+            for first, *fallbacks in terms.routes:
+                draft = Draft(
+                    digest_id=sealed.digest_id,
+                    holder_id=digest.holder_id,
+                    channel=first,
+                    day=digest.day,
+                    kind=digest.kind,
+                    body=sealed.body,
+                    occasion=terms.occasion,
+                    fallbacks=tuple(fallbacks),
+                    urgent=terms.urgent,
+                    useful_until=terms.useful_until,
+                )
+                told = [entry for entry in sealed.entries if first not in entry.muted]
+                drafts.setdefault(draft.dedupe_key, (draft, told))
+        return await OutboxRepository(session).add(list(drafts.values()), self._clock.now())
 
     async def withdraw(self, session: AsyncSession, subjects: Sequence[str]) -> frozenset[str]:
-        """Take back what has not yet been sent about `subjects`.
+        """Take back what has not yet been sent about subjects of digests.
 
         A message under way at this instant can no longer be stopped.
 
@@ -99,6 +150,10 @@ class Outbox:
         if not subjects:
             return frozenset()
         return await OutboxRepository(session).withdraw(subjects, self._clock.now())
+
+    async def withdraw_notices(self, session: AsyncSession, kind: str, subjects: Sequence[str]) -> None:
+        """Take back notices that have not yet been sent."""
+        await self.withdraw(session, [f"{kind}:{subject}" for subject in subjects])
 
     async def acknowledge(self, session: AsyncSession, holder_id: str, message_id: str) -> None:
         """Take a receipt from the holder's wallet: the message arrived, no other channel is needed.
@@ -113,111 +168,79 @@ class Outbox:
         digest_id = await repository.acknowledge(message_id, holder_id, now)
         if digest_id is None:
             raise NotificationsError("message_not_found", "no such message for this holder")
-        fallbacks = [name for route in self._routes for name in route[1:]]
-        await repository.cancel_pending(digest_id, fallbacks, "delivered_otherwise", now)
+        fallbacks = {name for route in ROUTES for name in route[1:]}
+        await repository.cancel_fallbacks(digest_id, fallbacks, now)
+
+    async def receipt(
+        self, session: AsyncSession, provider: str, provider_ref: str, *, delivered: bool, reason: str | None = None
+    ) -> None:
+        """Take what a provider says of a message after it accepted it; one that did not arrive has failed.
+
+        It may come before the worker has written down that the message was sent, and again.
+
+        Args:
+            provider_ref: what the provider called the message when it accepted it.
+            reason: the provider's own word for what went wrong; no personal data.
+        """
+        repository = OutboxRepository(session)
+        await repository.add_receipt(
+            {
+                "provider": provider,
+                "provider_ref": provider_ref,
+                "delivered": delivered,
+                "reason": reason and f"undelivered: {reason}",
+                "received_at": self._clock.now(),
+            }
+        )
+
+    async def settle(self, session: AsyncSession) -> int:
+        """Write receipts into their messages; gives how many found theirs."""
+        return await OutboxRepository(session).settle(_AT_ONCE)
 
     async def counts(self, session: AsyncSession) -> Mapping[tuple[str, str], int]:
-        """The operator's view: how many messages there are by (channel, state)."""
+        """How many messages there are by (channel, state). Reads all of them."""
         return await OutboxRepository(session).counts()
+
+    async def backlog(self, session: AsyncSession) -> Mapping[tuple[str, str], tuple[int, datetime]]:
+        """Of what is open or failed, by (channel, state): how many, and when the oldest of them was written."""
+        return await OutboxRepository(session).backlog()
+
+    async def list(self, session: AsyncSession, selection: Selection, limit: int = 100) -> Sequence[StoredMessage]:
+        """The messages an operator asks for, the newest first."""
+        return await OutboxRepository(session).list(selection.conditions, limit)
+
+    async def redrive(self, session: AsyncSession, selection: Selection) -> int:
+        """Put failed messages back as if they had never been tried; gives their number.
+
+        Left alone is what another channel has carried meanwhile, what is of no more use, and what has no text any
+        more. At most 500 a call.
+        """
+        return await OutboxRepository(session).redrive(selection.conditions, _AT_ONCE, self._clock.now())
+
+    async def prune(self, session: AsyncSession, kept: timedelta) -> None:
+        """Erase texts of messages that were closed so long ago, and of those that nobody needs any more."""
+        repository, now = OutboxRepository(session), self._clock.now()
+        await repository.erase(now - kept, now, _AT_ONCE)
+        await repository.forget_receipts(now - RECEIPTS_KEPT)
 
     async def deliver(self, uow: UnitOfWork, limit: int = 1000) -> DeliveryReport:
         """Hand over what is due, at most `limit` messages. Safe to run in any number of workers at once.
 
-        Each message is claimed and committed, sent outside any transaction, and closed in another one. A worker
-        that dies in between loses its lease, and the message is sent again under the same idempotency key.
+        Messages are claimed and committed, sent outside any transaction, and closed in another one. A worker that
+        dies in between loses its lease, and they are sent again under the same idempotency keys.
 
         Raises:
-            Exception: what a channel raises beside its own two errors, once the other workers are done; the message
-                concerned stays claimed until its lease ends.
+            Exception: what a channel raises beside its outcomes, once the other channels are done; the messages
+                concerned stay claimed until their lease ends.
         """
-        budget = _Budget(limit)
-        workers = [self._work(uow, budget) for _ in range(min(PARALLEL, limit))]
-        for ended in await asyncio.gather(*workers, return_exceptions=True):
-            if ended is not None:
-                raise ended
-        done = budget.outcomes
-        return DeliveryReport(
-            sent=done[MessageState.SENT] + done[MessageState.DELIVERED],
-            failed=done[MessageState.FAILED],
-            retried=done[MessageState.PENDING],
-            cancelled=done[MessageState.CANCELLED],
-        )
+        return await self._delivering.run(uow, limit)
 
-    async def _work(self, uow: UnitOfWork, budget: _Budget) -> None:
-        while budget.left > 0:
-            budget.left -= 1
-            now = self._clock.now()
-            async with uow.transaction() as session:
-                lease_until = now + timedelta(seconds=self._policy.lease_s)
-                message = await OutboxRepository(session).claim(self._channels, now, lease_until)
-            if message is None:
-                return
-            outcome = await self._attempt(uow, message)
-            async with uow.transaction() as session:
-                if await self._close(session, message, outcome):
-                    budget.outcomes[outcome.state] += 1
 
-    async def _attempt(self, uow: UnitOfWork, message: Claimed) -> Outcome:
-        if message.attempts > self._policy.max_attempts:  # its workers died each time
-            return Outcome(MessageState.FAILED, "attempts_exhausted", falls_back_at=self._clock.now())
-        # A transaction of its own after the claim's commit: a text that does not open must not undo the claim, or
-        # the message would stay at the head of the queue.
-        async with uow.transaction() as session:
-            entries = await OutboxRepository(session).entries(message.id)
-            contacts = await self._contacts.find(session, [message.draft.holder_id])
-        if not entries:
-            return Outcome(MessageState.CANCELLED, "withdrawn")
-        contact = contacts.get(message.draft.holder_id)
-        if contact is None:
-            return Outcome(MessageState.CANCELLED, "holder_gone")
-        title, text = sealing.compose(self._cipher, message.draft, entries, contact.language)
-        draft = message.draft
-        outgoing = OutgoingMessage(message.id, draft.holder_id, draft.kind, title, text, message.attempts)
-        return await self._send(message, Delivery(outgoing, contact))
+@dataclass(frozen=True)
+class _Drafts:
+    """The routes of a digest's messages, each from its first channel on, and what is common to them."""
 
-    async def _send(self, message: Claimed, delivery: Delivery) -> Outcome:
-        try:
-            async with asyncio.timeout(self._policy.send_timeout_s):
-                (receipt,) = await self._channels[message.draft.channel].send([delivery])
-        except TimeoutError:
-            return self._retry(message, "channel_timeout", None)
-        if isinstance(receipt, ChannelUnavailable):
-            return self._retry(message, receipt.code, receipt.retry_after_s)
-        if isinstance(receipt, ChannelRefused):
-            state = MessageState.CANCELLED if isinstance(receipt, NoAddress) else MessageState.FAILED
-            return Outcome(state, receipt.code, falls_back_at=self._clock.now())
-        if receipt.delivered:
-            return Outcome(MessageState.DELIVERED, provider_ref=receipt.provider_ref)
-        return Outcome(MessageState.SENT, provider_ref=receipt.provider_ref, falls_back_at=self._patience())
-
-    def _retry(self, message: Claimed, code: str, retry_after_s: float | None) -> Outcome:
-        if message.attempts >= self._policy.max_attempts:
-            return Outcome(MessageState.FAILED, code, falls_back_at=self._clock.now())
-        delay_s = self._policy.delay_s(message.attempts, self._random.random(), retry_after_s)
-        not_before = self._clock.now() + timedelta(seconds=delay_s)
-        return Outcome(MessageState.PENDING, code, not_before=not_before, falls_back_at=self._patience())
-
-    def _patience(self) -> datetime:
-        return self._clock.now() + timedelta(seconds=self._policy.sms_after_s)
-
-    async def _close(self, session: AsyncSession, message: Claimed, outcome: Outcome) -> bool:
-        repository, now = OutboxRepository(session), self._clock.now()
-        if not await repository.close(message, outcome, now):
-            return False
-        draft = message.draft
-        route = next(route for route in self._routes if draft.channel in route)
-        later = route[route.index(draft.channel) + 1 :]
-        if outcome.state is MessageState.DELIVERED:
-            await repository.cancel_pending(draft.digest_id, later, "delivered_otherwise", now)
-        elif later and outcome.falls_back_at is not None:
-            await self._fall_back(repository, message, later[0], outcome.falls_back_at)
-        return True
-
-    async def _fall_back(self, repository: OutboxRepository, message: Claimed, channel: str, at: datetime) -> None:
-        draft, now = replace(message.draft, channel=channel), self._clock.now()
-        message_id = await repository.add_message(draft, at, now)
-        if message_id is None:
-            if at <= now:
-                await repository.bring_forward(draft, now)
-        elif not await repository.copy_entries(message.id, message_id, channel):
-            await repository.drop_message(message_id)
+    routes: tuple[tuple[str, ...], ...]
+    occasion: str
+    urgent: bool
+    useful_until: datetime | None

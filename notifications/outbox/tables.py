@@ -1,9 +1,13 @@
-"""Messages to hand over, and what each one is about."""
+"""Messages to hand over, what each one is about, and receipts that wait for their message."""
 
 from datetime import date, datetime
 
 from sqlalchemy import DateTime, Index, text
 from sqlmodel import Field, SQLModel
+
+_OPEN = text("state IN ('pending', 'claimed')")
+_FAILED = text("state = 'failed'")
+_SENT = text("state = 'sent'")
 
 
 class OutboxMessageRow(SQLModel, table=True):
@@ -11,29 +15,31 @@ class OutboxMessageRow(SQLModel, table=True):
 
     __tablename__ = "outbox_message"
     __table_args__ = (
-        # Claiming walks this index from its start and stops at the first row that is free.
-        Index(
-            "ix_outbox_message_open",
-            "not_before",
-            postgresql_where=text("state IN ('pending', 'claimed')"),
-            sqlite_where=text("state IN ('pending', 'claimed')"),
-        ),
+        # Claiming walks this index from a channel's start and stops when it has enough free rows.
+        Index("ix_outbox_message_open", "channel", "urgent", "not_before", postgresql_where=_OPEN, sqlite_where=_OPEN),
+        Index("ix_outbox_message_failed", "closed_at", postgresql_where=_FAILED, sqlite_where=_FAILED),
+        Index("ix_outbox_message_sent", "provider", "provider_ref", postgresql_where=_SENT, sqlite_where=_SENT),
+        Index("ix_outbox_message_closed", "closed_at"),
     )
 
     id: str = Field(primary_key=True)
-    dedupe_key: str = Field(unique=True)  # kind, holder, day, channel
+    dedupe_key: str = Field(unique=True)  # the occasion (kind, holder and day; or kind and subject), channel
     digest_id: str = Field(index=True)
     holder_id: str = Field(index=True)
     channel: str
     day: date
     kind: str
     body: bytes
+    fallbacks: str = Field(default="", sa_column_kwargs={"server_default": ""})  # channels, with commas between
+    urgent: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    useful_until: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
     state: str
     attempts: int = 0
     # Nobody takes the row before this instant: the time of the next attempt, or the end of a claimed row's lease.
     not_before: datetime = Field(sa_type=DateTime(timezone=True))
     claim: str | None = None  # the token of the attempt under way
     reason: str | None = None
+    provider: str | None = None
     provider_ref: str | None = None
     created_at: datetime = Field(sa_type=DateTime(timezone=True))
     closed_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
@@ -50,3 +56,16 @@ class OutboxEntryRow(SQLModel, table=True):
     message_id: str = Field(foreign_key="outbox_message.id", index=True)
     position: int
     body: bytes
+    muted: str = Field(default="", sa_column_kwargs={"server_default": ""})  # channels, with commas between
+
+
+class OutboxReceiptRow(SQLModel, table=True):
+    """What a provider said later of a message; gone once the message has it."""
+
+    __tablename__ = "outbox_receipt"
+
+    provider: str = Field(primary_key=True)
+    provider_ref: str = Field(primary_key=True)
+    delivered: bool
+    reason: str | None = None
+    received_at: datetime = Field(sa_type=DateTime(timezone=True))

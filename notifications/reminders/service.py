@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications.models import Bilingual, LicenceChange
+from notifications.outbox.models import Digest
 from notifications.outbox.service import Outbox
 from notifications.ports import Clock, LicenceChanges, ReminderRules
 from notifications.reminders import planning, wording
@@ -93,22 +94,24 @@ class ReminderService:
         queued = await repository.queued(holder_ids, {reminder.plan.licence_id for reminder in due})
         due_of, queued_of = _by_holder(due), _by_holder(queued)
         sent: list[str] = []
+        digests: list[Digest] = []
         for holder_id in holder_ids:
             newest = planning.newest_of_each_licence(due_of[holder_id], queued_of[holder_id])
             if newest:
-                await self._post(session, holder_id, day, newest)
+                digests.append(self._digest(holder_id, day, newest))
                 sent += [reminder.id for reminder in newest]
             else:
                 await repository.release_digest(holder_id, day)
+        await self._outbox.post(session, digests)
         overtaken = {reminder.id for reminder in due} - set(sent)
         await repository.move(sent, ReminderState.QUEUED, now)
         await repository.move(overtaken, ReminderState.OVERTAKEN, now)
         return QueueReport(len(sent), len(overtaken), lapsed)
 
-    async def _post(self, session: AsyncSession, holder_id: str, day: date, reminders: list[Reminder]) -> None:
+    def _digest(self, holder_id: str, day: date, reminders: list[Reminder]) -> Digest:
         today = planning.today(self._clock.now())
         entries = [wording.entry(r, self._rules.wording(r.plan.type_code), today) for r in reminders]
-        await self._outbox.post(session, wording.digest(holder_id, day, entries, self._renew_at))
+        return wording.digest(holder_id, day, entries, self._renew_at)
 
 
 def _by_holder(reminders: list[Reminder]) -> defaultdict[str, list[Reminder]]:

@@ -35,7 +35,7 @@ def digest(*subjects: str, holder_id: str = "holder-1", days: int = 0) -> Digest
 
 async def post(city: City, *digests: Digest) -> int:
     async with city.database.transaction() as session:
-        return sum([await city.outbox.post(session, one) for one in digests])
+        return sum([await city.outbox.post(session, [one]) for one in digests])
 
 
 class Killed(BaseException):
@@ -347,7 +347,7 @@ async def test_a_digest_without_entries_is_not_written(city: City) -> None:
 async def test_a_digest_of_a_transaction_that_was_rolled_back_is_not_sent(city: City) -> None:
     async def die() -> None:
         async with city.database.transaction() as session:
-            await city.outbox.post(session, digest("a"))
+            await city.outbox.post(session, [digest("a")])
             raise Killed
 
     with pytest.raises(Killed):

@@ -64,7 +64,7 @@ async def fill(running: Running) -> str:
         today = platform.clock.now().astimezone(SHANGHAI).date()
         for day in range(2):
             digest = Digest(holder_id, today + timedelta(days=day), "test", *[text] * 3, (Entry(f"s{day}", text),))
-            await platform.outbox.post(session, digest)
+            await platform.outbox.post(session, [digest])
     await platform.outbox.deliver(database)
     async with database.transaction() as session:
         await platform.devices.register(session, holder_id, Device(DeviceKind.FCM, "a" * 22), "zh")

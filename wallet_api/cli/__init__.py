@@ -6,7 +6,19 @@ import typer
 from pydantic import ValidationError
 from rich.markup import escape
 
-from wallet_api.cli import access_log, department, holder, intake, keys, operate, scenes, store, upkeep, verifiers
+from wallet_api.cli import (
+    access_log,
+    department,
+    holder,
+    intake,
+    keys,
+    operate,
+    outbox,
+    scenes,
+    store,
+    upkeep,
+    verifiers,
+)
 from wallet_api.cli.console import errors
 from wallet_api.garbage import collect_rarely
 
@@ -31,6 +43,7 @@ app.add_typer(verifiers.app, name="verifiers")
 app.add_typer(scenes.app, name="scenes")
 app.add_typer(keys.app, name="keys")
 app.add_typer(access_log.app, name="access-log")
+app.add_typer(outbox.app, name="outbox")
 
 
 def main() -> None:

@@ -32,6 +32,12 @@ class Metrics:
             "liangzheng_check_patterns_stopped", "Checks refused as a verifier's pattern", ["kind"], registry=registry
         )
         self._ticks = Counter("liangzheng_ticks", "Runs of the timers", ["tick", "outcome"], registry=registry)
+        self._messages = Gauge(
+            "liangzheng_outbox_messages", "Messages open or failed", ["channel", "state"], registry=registry
+        )
+        self._oldest = Gauge(
+            "liangzheng_outbox_oldest_seconds", "Age of the oldest of them", ["channel", "state"], registry=registry
+        )
         in_use = Gauge("liangzheng_database_connections", "Connections of the pool in use", registry=registry)
         pool = database.engine.pool
         in_use.set_function(lambda: pool.checkedout() if isinstance(pool, QueuePool) else 0)
@@ -57,6 +63,16 @@ class Metrics:
     def tick(self, name: str, outcome: str) -> None:
         """A timer ran: `ok` or `failed`."""
         self._ticks.labels(name, outcome).inc()
+
+    def outbox(self, channel: str, state: str, count: int, oldest_s: float) -> None:
+        """So many messages of a channel are in a state, the oldest for so long."""
+        self._messages.labels(channel, state).set(count)
+        self._oldest.labels(channel, state).set(oldest_s)
+
+    def no_outbox(self) -> None:
+        """Begin anew: a series whose last message is gone does not stay at its last value."""
+        self._messages.clear()
+        self._oldest.clear()
 
     def text(self) -> bytes:
         """All of it in the text format 0.0.4."""

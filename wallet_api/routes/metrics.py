@@ -22,6 +22,11 @@ async def metrics(request: Request, platform: AppPlatform) -> Response:
     """This process's counters. With METRICS_TOKEN set: for its bearer; else for this machine itself, not by a proxy."""
     if not _may_read(request, platform):
         raise AccessRefused("Bearer", None)
+    async with platform.database.snapshot() as session:
+        backlog = await platform.outbox.backlog(session)
+    platform.metrics.no_outbox()
+    for (channel, state), (count, oldest) in backlog.items():
+        platform.metrics.outbox(channel, state, count, (platform.clock.now() - oldest).total_seconds())
     return Response(platform.metrics.text(), media_type=CONTENT_TYPE_PLAIN_0_0_4, headers=NO_STORE)
 
 

@@ -132,7 +132,12 @@ async def _check_worker(platform: Platform, session: AsyncSession) -> AsyncItera
     if soonest is not None and soonest <= now.timestamp():
         yield Finding(Severity.ERROR, "worker", "a status list has run out: nothing can be checked any more", mend)
         return
-    waiting = select(func.count()).where(OUTBOX.c.state == "pending", OUTBOX.c.not_before < now - WAITING)
+    due = (
+        OUTBOX.c.state == "pending",
+        OUTBOX.c.channel == "inbox",
+        OUTBOX.c.not_before < now - WAITING,
+    )  # it never rests
+    waiting = select(func.count()).where(*due)
     count = (await session.execute(waiting)).scalar_one()
     if count and platform.settings.remind_every_s:
         yield Finding(Severity.WARNING, "worker", f"{count} messages wait for longer than 15 minutes", mend)

@@ -1,0 +1,120 @@
+"""Providers behind one channel: limits, rests, and who takes over."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from notifications import ChannelRefused, ChannelUnavailable, Contact, Delivery, OutgoingMessage, Receipt
+from notifications.channels.providers import RESTING, Admission, FailOver, Gate, Gated, GatePolicy
+from notifications.errors import THROTTLED
+from notifications.ports import SendOutcome
+from tests.notifications.fakes import City, FakeChannel
+
+DOWN = ChannelUnavailable("down", "provider down")
+
+
+def deliveries(number: int, **different: object) -> list[Delivery]:
+    message = OutgoingMessage("key", "holder-1", "test", "标题", "正文")
+    return [
+        Delivery(replace(message, idempotency_key=f"key-{n}", **different), Contact())  # type: ignore[arg-type]
+        for n in range(number)
+    ]
+
+
+@pytest.fixture
+def gate(city: City) -> Gate:
+    return Gate(city.database, city.clock)
+
+
+async def test_a_limit_is_shared_and_refills(city: City, gate: Gate) -> None:
+    policy = GatePolicy(per_second=10)
+    assert (await gate.admit("p", 7, policy)).granted == 7
+    assert await Gate(city.database, city.clock).admit("p", 7, policy) == Admission(3, THROTTLED, 0.1)
+    city.clock.forward(seconds=0.5)
+    assert (await gate.admit("p", 100, policy)).granted == 5
+    city.clock.forward(days=400)
+    assert (await gate.admit("p", 100, policy)).granted == 10  # never more than a second's worth
+
+
+async def test_many_at_once_get_no_more_than_the_limit(city: City, gate: Gate) -> None:
+    admissions = await asyncio.gather(*(gate.admit("p", 3, GatePolicy(per_second=20)) for _ in range(10)))
+    assert sum(admission.granted for admission in admissions) == 20
+
+
+async def test_a_provider_that_fails_is_left_alone_and_then_tried_by_one(city: City, gate: Gate) -> None:
+    policy = GatePolicy(failures=2, rest_s=30)
+    provider = FakeChannel("p")
+    provider.always = DOWN
+    gated = Gated(provider, gate, policy)
+    for _ in range(4):
+        await gated.send(deliveries(3))
+    assert len(provider.attempts) == 6
+    (held, *_) = await gated.send(deliveries(2))
+    assert isinstance(held, ChannelUnavailable)
+    assert (held.code, held.held, held.retry_after_s) == (RESTING, True, 30)
+    city.clock.forward(seconds=30)
+    await asyncio.gather(*(gated.send(deliveries(3)) for _ in range(4)))
+    assert len(provider.attempts) == 7  # one message tried, and the rest began again
+    provider.always = None
+    city.clock.forward(seconds=30)
+    await gated.send(deliveries(3))
+    await gated.send(deliveries(3))
+    assert len(provider.sent) == 4
+
+
+async def test_one_success_in_a_call_ends_the_count(city: City, gate: Gate) -> None:
+    provider = FakeChannel("p")
+    gated = Gated(provider, gate, GatePolicy(failures=2))
+    for _ in range(3):
+        provider.failures = [DOWN]
+        outcomes = await gated.send(deliveries(2))
+        assert [isinstance(one, Receipt) for one in outcomes] == [False, True]
+        assert outcomes[1] == Receipt(True, "ref", "p")
+
+
+async def test_what_raises_counts_as_a_failure(city: City, gate: Gate) -> None:
+    provider = FakeChannel("p")
+    gated = Gated(provider, gate, GatePolicy(failures=1))
+    provider.failures = [RuntimeError("a bug")]
+    with pytest.raises(RuntimeError):
+        await gated.send(deliveries(1))
+    (held,) = await gated.send(deliveries(1))
+    assert isinstance(held, ChannelUnavailable)
+    assert held.code == RESTING
+
+
+def kinds(outcomes: list[SendOutcome]) -> list[str]:
+    return [one.code if isinstance(one, ChannelUnavailable | ChannelRefused) else "sent" for one in outcomes]
+
+
+async def test_the_next_provider_takes_over_what_the_first_does_not_take(city: City, gate: Gate) -> None:
+    first, second = FakeChannel("first"), FakeChannel("second")
+    channel = FailOver("sms", [Gated(one, gate, GatePolicy()) for one in (first, second)])
+    first.failures = [DOWN, ChannelRefused("bad_number", "no such number")]
+    outcomes = await channel.send(deliveries(3))
+    assert kinds(list(outcomes)) == ["sent", "bad_number", "sent"]
+    assert [outcome.provider for outcome in outcomes if isinstance(outcome, Receipt)] == ["second", "first"]
+
+
+async def test_what_may_have_been_taken_is_given_to_nobody_else(city: City, gate: Gate) -> None:
+    first, second = FakeChannel("first"), FakeChannel("second")
+    channel = FailOver("sms", [Gated(one, gate, GatePolicy()) for one in (first, second)])
+    first.failures = [ChannelUnavailable("no_answer", "no answer", uncertain=True), DOWN]
+    (unsure,) = await channel.send(deliveries(1))
+    assert isinstance(unsure, ChannelUnavailable)
+    assert (unsure.uncertain, unsure.provider, second.attempts) == (True, "first", [])
+    assert kinds(list(await channel.send(deliveries(1, provider="first")))) == ["down"]
+    assert kinds(list(await channel.send(deliveries(1, provider="first")))) == ["sent"]
+    assert (len(first.sent), second.attempts) == (1, [])
+    await channel.send(deliveries(1, provider="long gone"))
+    assert len(first.sent) == 2
+
+
+async def test_a_used_up_limit_spills_over(city: City, gate: Gate) -> None:
+    first, second = FakeChannel("first"), FakeChannel("second")
+    channel = FailOver(
+        "sms", [Gated(first, gate, GatePolicy(per_second=2)), Gated(second, gate, GatePolicy(per_second=1))]
+    )
+    assert kinds(list(await channel.send(deliveries(5)))) == ["sent"] * 3 + [THROTTLED] * 2
+    assert (len(first.sent), len(second.sent)) == (2, 1)
