@@ -26,6 +26,7 @@ from wallet_api.routes import (
     my_licences,
     oauth,
     openid4vci,
+    operators,
     pages,
     releases,
     showing,
@@ -44,6 +45,7 @@ TAGS = [
     {"name": "holders", "description": "What a holder's wallet asks for: licences, passes, inbox, access log"},
     {"name": "verifiers", "description": "Trust list, status lists, the anchor; scenes, checks on line, journals"},
     {"name": "departments", "description": "Licences in, every later step on them, offers and releases"},
+    {"name": "operators", "description": "The register of verifiers, the scenes, and who changed what"},
     {"name": "types", "description": "The directory of licence types"},
     {"name": "operations", "description": "Health and metrics"},
 ]
@@ -100,6 +102,7 @@ def create_app(settings: Settings, *, platform: Platform | None = None) -> FastA
         my_licences,
         inbox,
         showing,
+        operators,
         health,
         metrics,
     ):

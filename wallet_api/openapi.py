@@ -20,6 +20,7 @@ WITHOUT_DATABASE = ("/health/live", "/metrics")
 SECURITY: Mapping[str, list[dict[str, list[str]]]] = {
     "department": [{"privateKeyJwt": ["licences:write"]}, {"dpop": []}],
     "verifier": [{"privateKeyJwt": ["checks:write"]}, {"dpop": []}],
+    "operator": [{"privateKeyJwt": ["platform:operate"]}, {"dpop": []}],
     "wallet": [{"dpop": []}, {"bearer": []}],
 }
 _REASONS = {

@@ -32,7 +32,7 @@ from presentation.checks import (
     SceneNotAllowed,
 )
 from presentation.errors import PresentationError
-from presentation.scenes import SceneInvalid, SceneUnknown
+from presentation.scenes import SceneChanged, SceneInvalid, SceneUnknown
 from presentation.shows import DeviceKeyUnknown, NotShowable, PassRequestInvalid
 from presentation.verifiers import VerifierInvalid, VerifierSuspended, VerifierUnknown
 from wallet_api.dependencies import Replayed
@@ -62,6 +62,7 @@ _STATUS: dict[type[Exception], int] = {
     VerifierInvalid: 422,
     SceneUnknown: 404,
     SceneInvalid: 422,
+    SceneChanged: 409,
     SceneNotAllowed: 403,
     CodeRefused: 422,
     LicenceNotValid: 409,

@@ -41,6 +41,7 @@ from wallet_api.oauth.demo_provider import DemoProvider
 from wallet_api.oauth.openid_connect import OpenIdProvider, openid_provider
 from wallet_api.oauth.trusted_attesters import wallet_policy
 from wallet_api.offering import OfferMessages
+from wallet_api.operators import Operators
 from wallet_api.reminding import RENEWED_AT, HolderContacts, PackRules, StoredChanges
 from wallet_api.settings import Settings
 from wallet_api.showable import StoredLicences
@@ -72,6 +73,7 @@ class Platform:
     held_keys: HeldKeys
     verifiers: Verifiers
     scenes: Scenes
+    operators: Operators
     access_log: AccessLog
     live_trust: LiveTrust
     checks: Checks
@@ -188,6 +190,7 @@ class Platform:
             ),
             verifiers=verifiers,
             scenes=scenes,
+            operators=Operators(verifiers, scenes, oauth, clock),
             access_log=access_log,
             live_trust=live_trust,
             checks=Checks(

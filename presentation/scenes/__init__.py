@@ -7,9 +7,19 @@
 A scene is never changed: a new version follows. The newest version counts, and a retired one ends the scene.
 """
 
-from presentation.scenes.errors import SceneInvalid, SceneUnknown
-from presentation.scenes.formats.scene_file import read_scene_file
+from presentation.scenes.errors import SceneChanged, SceneInvalid, SceneUnknown
+from presentation.scenes.formats.scene_file import read_scene, read_scene_file
 from presentation.scenes.models import PORTRAIT, Scene, SceneDraft
 from presentation.scenes.service import Scenes
 
-__all__ = ["PORTRAIT", "Scene", "SceneDraft", "SceneInvalid", "SceneUnknown", "Scenes", "read_scene_file"]
+__all__ = [
+    "PORTRAIT",
+    "Scene",
+    "SceneChanged",
+    "SceneDraft",
+    "SceneInvalid",
+    "SceneUnknown",
+    "Scenes",
+    "read_scene",
+    "read_scene_file",
+]

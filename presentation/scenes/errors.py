@@ -9,6 +9,12 @@ class SceneUnknown(PresentationError):
     code = "scene_unknown"
 
 
+class SceneChanged(PresentationError):
+    """Somebody else changed the scene first."""
+
+    code = "scene_changed"
+
+
 class SceneInvalid(PresentationError):
     """A scene is out of form, or names types or items that the catalogue does not have."""
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from presentation.scenes import repository
-from presentation.scenes.errors import SceneInvalid, SceneUnknown
+from presentation.scenes.errors import SceneChanged, SceneInvalid, SceneUnknown
 from presentation.scenes.models import SCENE_ID, Scene, SceneDraft
 from presentation.scenes.ports import Clock, LicenceTypes
 
@@ -32,19 +32,29 @@ class Scenes:
             raise SceneUnknown("there is no such scene, or it is retired")
         return known[0]
 
-    async def put(self, session: AsyncSession, draft: SceneDraft) -> Scene:
+    async def every(self, session: AsyncSession) -> Sequence[Scene]:
+        """The newest version of every scene, retired ones too, by id."""
+        return await repository.newest(session)
+
+    async def put(self, session: AsyncSession, draft: SceneDraft, replaces: int | None = None) -> Scene:
         """Make a draft the newest version of its scene; one that says the same already stands, changes nothing.
+
+        Args:
+            replaces: the version that the operator has before them, 0 for a scene that is new; None: whatever it is.
 
         Raises:
             SceneInvalid: it names a type or an item that the catalogue does not have.
+            SceneChanged: another version stands now.
         """
         self._check(draft)
         known = await repository.newest(session, draft.id)
+        if replaces is not None and replaces != (known[0].version if known else 0):
+            raise SceneChanged("somebody else changed this scene; look again")
         if known and known[0].by_operator and not known[0].retired and known[0].content() == draft.content():
             return known[0]
         version = known[0].version + 1 if known else 1
         if not await repository.add(session, draft, version, self._clock.now(), by_operator=True):
-            raise SceneInvalid("somebody else changed this scene just now; look again")
+            raise SceneChanged("somebody else changed this scene just now; look again")
         return await self.current(session, draft.id)
 
     async def retire(self, session: AsyncSession, scene_id: str) -> None:
@@ -52,9 +62,11 @@ class Scenes:
 
         Raises:
             SceneUnknown: there is none, or it is retired already.
+            SceneChanged: somebody else changes it at this moment.
         """
-        scene = await self.current(session, scene_id)
-        await repository.add(session, scene, scene.version + 1, self._clock.now(), by_operator=True, retired=True)
+        scene, now = await self.current(session, scene_id), self._clock.now()
+        if not await repository.add(session, scene, scene.version + 1, now, by_operator=True, retired=True):
+            raise SceneChanged("somebody else changed this scene just now; look again")
 
     async def seed(self, session: AsyncSession, drafts: Iterable[SceneDraft]) -> int:
         """Take over what the type packs say; scenes that an operator put or retired stay. Safe in many processes.

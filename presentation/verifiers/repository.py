@@ -44,12 +44,6 @@ async def set_suspended(session: AsyncSession, client_id: str, at: datetime | No
     return (await session.execute(statement.returning(VERIFIER.c.client_id))).first() is not None
 
 
-async def set_scenes(session: AsyncSession, client_id: str, scenes: Sequence[str]) -> bool:
-    """Replace the scenes; False when there is no such verifier."""
-    statement = update(VERIFIER).where(VERIFIER.c.client_id == client_id).values(scenes=list(scenes))
-    return (await session.execute(statement.returning(VERIFIER.c.client_id))).first() is not None
-
-
 def verifier_of(row: Any) -> Verifier:
     """A row as a value."""
     return Verifier(

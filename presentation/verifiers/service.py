@@ -33,6 +33,17 @@ class Verifiers:
         """All verifiers, suspended ones too."""
         return await repository.every(session)
 
+    async def find(self, session: AsyncSession, client_id: str) -> Verifier:
+        """One verifier, suspended or not.
+
+        Raises:
+            VerifierUnknown: nobody is registered under this id.
+        """
+        verifier = await repository.find(session, client_id)
+        if verifier is None:
+            raise VerifierUnknown("this client is not registered as a verifier")
+        return verifier
+
     async def active(self, session: AsyncSession, client_id: str) -> Verifier:
         """A verifier that may check.
 
@@ -40,9 +51,7 @@ class Verifiers:
             VerifierUnknown: nobody is registered under this id.
             VerifierSuspended: it is suspended.
         """
-        verifier = await repository.find(session, client_id)
-        if verifier is None:
-            raise VerifierUnknown("this client is not registered as a verifier")
+        verifier = await self.find(session, client_id)
         if verifier.suspended_at is not None:
             raise VerifierSuspended("this verifier is suspended")
         return verifier
@@ -62,16 +71,6 @@ class Verifiers:
             VerifierUnknown: nobody is registered under this id.
         """
         _expect(await repository.set_suspended(session, client_id, None))
-
-    async def allow(self, session: AsyncSession, client_id: str, scenes: Sequence[str]) -> None:
-        """Replace the scenes that a verifier may check for.
-
-        Raises:
-            VerifierInvalid: an id is out of form.
-            VerifierUnknown: nobody is registered under this id.
-        """
-        _check_scenes(scenes)
-        _expect(await repository.set_scenes(session, client_id, scenes))
 
 
 def _expect(found: bool) -> None:

@@ -17,7 +17,7 @@ from presentation.shows import encode_proof, qr_text
 from presentation.verifiers import Registration
 from tests.wallet_api.running import Department, Running, Wallet, unverified
 from tests.wallet_api.signing_in import SigningWallet
-from wallet_api.oauth import VERIFIER_SCOPE
+from wallet_api.oauth import OPERATOR_SCOPE, VERIFIER_SCOPE
 
 SCENE = "traffic-police-check"
 Json = dict[str, Any]
@@ -119,6 +119,15 @@ async def inspector(running: Running, client_id: str = "police-terminal", **regi
         await platform.oauth.register_client(session, client_id, "Test", (), key, scope=VERIFIER_SCOPE)
         await platform.verifiers.register(session, Registration(client_id, **registration | registered))
     return verifier
+
+
+async def operator(running: Running, client_id: str = "city-desk") -> Department:
+    """An operator's system."""
+    system = Department(running, client_id)
+    key = PublicJwk.from_object(system.key.export_public(as_dict=True))
+    async with running.platform.database.transaction() as session:
+        await running.platform.oauth.register_client(session, client_id, "Desk", (), key, scope=OPERATOR_SCOPE)
+    return system
 
 
 def refusal(answer: httpx.Response) -> tuple[int, str, str | None]:

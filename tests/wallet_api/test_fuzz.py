@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.credentials.issuance.test_parsers import ANY_JSON
 from tests.credentials.rows import driving_row
 from tests.wallet_api.running import Running, Wallet
+from tests.wallet_api.showing import operator
 
 METHODS = ["GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"]
 HEADERS = [
@@ -42,7 +43,7 @@ def _routes(running: Running) -> list[str]:
     return sorted(running.app.openapi()["paths"])
 
 
-@pytest.mark.parametrize("signed_in_as", ["nobody", "department", "wallet"])
+@pytest.mark.parametrize("signed_in_as", ["nobody", "department", "wallet", "operator"])
 def test_no_input_is_answered_with_a_server_error(running: Running, runner: asyncio.Runner, signed_in_as: str) -> None:
     paths = _routes(running)
     assert len(paths) >= 15
@@ -78,6 +79,8 @@ async def _ask(running: Running, path: str, headers: dict[str, str], *, method: 
 async def _authorization(running: Running, signed_in_as: str) -> dict[str, str]:
     if signed_in_as == "department":
         return {"Authorization": f"Bearer {await (await running.department()).token()}"}
+    if signed_in_as == "operator":
+        return {"Authorization": f"Bearer {await (await operator(running)).token()}"}
     if signed_in_as == "wallet":
         wallet: Wallet = await running.wallet(dpop=False)
         return {"Authorization": f"Bearer {wallet.token}"}

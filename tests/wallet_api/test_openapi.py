@@ -18,6 +18,7 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.credentials.rows import driving_row
 from tests.wallet_api.running import Running
+from tests.wallet_api.showing import inspector, operator
 
 EXAMPLES = 3  # an operation, each sent thrice: the whole pass takes some seconds
 STREAM = "text/event-stream"
@@ -122,13 +123,21 @@ async def _prepared(running: Running) -> tuple[dict[str, str], dict[str, Any]]:
     async with running.platform.database.snapshot() as session:
         licence = await running.platform.registry.licence(session, await running.licence_id())
     batch_id = (await department.post("/api/v1/licences", driving_row(2))).json()["batch_id"]
-    callers = {"licences:write": await department.token(), "bearer": wallet.token}
+    desk = await operator(running)
+    await inspector(running)
+    callers = {
+        "licences:write": await department.token(),
+        "platform:operate": await desk.token(),
+        "bearer": wallet.token,
+    }
     return callers, {
         "certificate_identifier": licence.identifier,
         "batch_id": batch_id,
         "code": "driving-licence",
         "version": 1,
         "list_id": 1,
+        "client_id": "police-terminal",
+        "scene_id": "traffic-police-check",
         "cursor": None,
     }
 

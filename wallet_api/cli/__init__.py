@@ -13,6 +13,7 @@ from wallet_api.cli import (
     intake,
     keys,
     operate,
+    operators,
     outbox,
     scenes,
     store,
@@ -43,6 +44,7 @@ app.add_typer(verifiers.app, name="verifiers")
 app.add_typer(scenes.app, name="scenes")
 app.add_typer(keys.app, name="keys")
 app.add_typer(access_log.app, name="access-log")
+app.add_typer(operators.app, name="operators")
 app.add_typer(outbox.app, name="outbox")
 
 

@@ -1,7 +1,6 @@
 """Try the platform as a department's system would use it, over its public interface."""
 
 import os
-from collections.abc import Awaitable, Callable
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,6 @@ import orjson
 import typer
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from credentials.keys.formats.jwk import KeyMalformed, PublicJwk
 from credentials.registry import SHANGHAI
@@ -133,28 +131,28 @@ async def _register(client_id: str, name: str, authorities: list[str], jwk: Publ
 
 
 async def register_client(
-    platform: Platform,
-    client_id: str,
-    name: str,
-    authorities: list[str],
-    scope: str = DEPARTMENT_SCOPE,
-    together_with: Callable[[AsyncSession], Awaitable[None]] | None = None,
+    platform: Platform, client_id: str, name: str, authorities: list[str], scope: str = DEPARTMENT_SCOPE
 ) -> Path:
     """Register a client under a new key, and keep the private key in a file of the owner's only.
-
-    Args:
-        together_with: what else is written in the same transaction: both are done or neither.
 
     Raises:
         OAuthError: the id is out of form.
     """
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = new_client_key()
     async with platform.database.transaction() as session:
         jwk = PublicJwk.from_key(key.public_key())
-        if together_with is not None:
-            await together_with(session)
         await platform.oauth.register_client(session, client_id, name, authorities, jwk, scope)
-    key_file = _key_file(platform.settings, client_id)
+    return keep_client_key(platform.settings, client_id, key)
+
+
+def new_client_key() -> ec.EllipticCurvePrivateKey:
+    """A key pair for a machine that may call."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def keep_client_key(settings: Settings, client_id: str, key: ec.EllipticCurvePrivateKey) -> Path:
+    """Write a private key to the file from which the reference clients read it; only its owner may."""
+    key_file = _key_file(settings, client_id)
     key_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     draft = key_file.with_suffix(".draft")

@@ -54,7 +54,7 @@ async def _list() -> None:
 async def _put(drafts: Sequence[SceneDraft]) -> None:
     async with opened() as platform:
         async with platform.database.transaction() as session:
-            scenes = [await platform.scenes.put(session, draft) for draft in drafts]
+            scenes = [await platform.operators.put_scene(session, draft) for draft in drafts]
         await platform.publish_trust()
     for scene in scenes:
         console.print(f"[green]✓[/] {scene.id} version {scene.version}")
@@ -63,5 +63,5 @@ async def _put(drafts: Sequence[SceneDraft]) -> None:
 async def _retire(scene_id: str) -> None:
     async with opened() as platform:
         async with platform.database.transaction() as session:
-            await platform.scenes.retire(session, scene_id)
+            await platform.operators.retire_scene(session, scene_id)
         await platform.publish_trust()

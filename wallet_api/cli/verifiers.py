@@ -1,18 +1,16 @@
 """Verifiers: whose systems may check licences, and for which scenes."""
 
-from functools import partial
 from typing import Annotated
 
 import typer
 from rich.markup import escape
-from sqlalchemy.ext.asyncio import AsyncSession
 
+from credentials.keys.formats.jwk import PublicJwk
 from presentation.verifiers import Registration
 from presentation.verifiers.models import HOLDERS_PER_MINUTE, REFUSALS_PER_10_MINUTES
 from wallet_api.cli.console import console, fail, opened, run
-from wallet_api.cli.department import register_client
-from wallet_api.oauth import VERIFIER_SCOPE, OAuthError
-from wallet_api.wiring import Platform
+from wallet_api.cli.department import keep_client_key, new_client_key
+from wallet_api.oauth import OAuthError
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 
@@ -68,22 +66,12 @@ def scenes(client_id: ClientId, scene: SceneIds) -> None:
 
 
 async def _register(registration: Registration) -> None:
+    key = new_client_key()
     async with opened() as platform:
-        key_file = await register_client(
-            platform,
-            registration.client_id,
-            registration.system_name,
-            [],
-            VERIFIER_SCOPE,
-            partial(_enter, platform, registration),
-        )
+        async with platform.database.transaction() as session:
+            await platform.operators.register(session, registration, PublicJwk.from_key(key.public_key()))
+        key_file = keep_client_key(platform.settings, registration.client_id, key)
     console.print(f"[green]✓[/] {registration.client_id} is registered; its private key is in {key_file}")
-
-
-async def _enter(platform: Platform, registration: Registration, session: AsyncSession) -> None:
-    for scene in registration.scenes:
-        await platform.scenes.current(session, scene)
-    await platform.verifiers.register(session, registration)
 
 
 async def _list() -> None:
@@ -107,11 +95,18 @@ async def _list() -> None:
 
 async def _suspend(client_id: str, *, suspended: bool) -> None:
     async with opened() as platform, platform.database.transaction() as session:
-        await (platform.verifiers.suspend if suspended else platform.verifiers.resume)(session, client_id)
+        await (platform.operators.suspend if suspended else platform.operators.resume)(session, client_id)
 
 
 async def _allow(client_id: str, scene_ids: list[str]) -> None:
     async with opened() as platform, platform.database.transaction() as session:
-        for scene in scene_ids:
-            await platform.scenes.current(session, scene)
-        await platform.verifiers.allow(session, client_id, scene_ids)
+        known = await platform.operators.verifier(session, client_id)
+        registration = Registration(
+            client_id,
+            known.organisation,
+            known.system_name,
+            tuple(scene_ids),
+            known.holders_per_minute,
+            known.refusals_per_10_minutes,
+        )
+        await platform.operators.register(session, registration, None)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from credentials.issuance import IssuanceGrant
 from wallet_api.oauth.client_attestation import Attesters
@@ -77,3 +78,13 @@ class WalletPolicy:
     attestation_required: bool = False
     challenge_required: bool = False
     app_schemes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class RegisteredClient:
+    """A machine as operators see it."""
+
+    client_id: str
+    name: str
+    active: bool
+    created_at: datetime

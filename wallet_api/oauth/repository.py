@@ -1,6 +1,6 @@
 """All SQL of the authorization server but that of one-time values."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,6 +29,11 @@ async def client_exists(session: AsyncSession, client_id: str) -> bool:
     return (
         await session.execute(select(CLIENT.c.client_id).where(CLIENT.c.client_id == client_id))
     ).first() is not None
+
+
+async def clients(session: AsyncSession, scope: str) -> Sequence[Row[Any]]:
+    """The clients with a scope, by id."""
+    return (await session.execute(select(CLIENT).where(CLIENT.c.scope == scope).order_by(CLIENT.c.client_id))).all()
 
 
 async def insert_client(session: AsyncSession, client: Mapping[str, Any]) -> None:

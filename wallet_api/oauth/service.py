@@ -22,7 +22,7 @@ from wallet_api.oauth.client_attestation import ClientAttestations
 from wallet_api.oauth.client_ids import CLIENT_ID, WALLET_ID
 from wallet_api.oauth.dpop import DpopInvalid, DpopProofs
 from wallet_api.oauth.errors import OAuthError
-from wallet_api.oauth.models import Access, ClientHeaders, Granted, WalletClient, WalletPolicy
+from wallet_api.oauth.models import Access, ClientHeaders, Granted, RegisteredClient, WalletClient, WalletPolicy
 from wallet_api.oauth.one_time import OneTimeValues
 from wallet_api.oauth.ports import Offers
 from wallet_api.oauth.redirect_uris import check_redirect_uri
@@ -33,6 +33,7 @@ from wallet_api.oauth.tokens import Tokens
 GRANT_TYPES = ("authorization_code", "refresh_token", PRE_AUTHORIZED_CODE, "client_credentials")
 DEPARTMENT_SCOPE = "licences:write"
 VERIFIER_SCOPE = "checks:write"
+OPERATOR_SCOPE = "platform:operate"
 CODE_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 §4.1
 REQUEST_URI_PREFIX = "urn:ietf:params:oauth:request_uri:"  # RFC 9126 §2.2
 REQUEST_URI_LIFETIME_S = 90  # RFC 9126 §2.2 speaks of 5 to 600; a wallet opens the browser at once
@@ -298,7 +299,7 @@ class AuthorizationServer:
 
         Args:
             authority_codes: for a department's system: for which authorities it writes; empty for others.
-            scope: what it may be granted, `licences:write` or `checks:write`.
+            scope: what it may be granted, `licences:write`, `checks:write` or `platform:operate`.
 
         Raises:
             OAuthError: `invalid_client_metadata` when the id is out of form, or another kind of client has it.
@@ -316,6 +317,17 @@ class AuthorizationServer:
             if await repository.client_exists(session, client_id):
                 raise OAuthError("invalid_client_metadata", f"{client_id} is registered as something else")
             await repository.insert_client(session, {"client_id": client_id, "created_at": self._clock.now(), **values})
+
+    async def clients(self, session: AsyncSession, scope: str) -> Sequence[RegisteredClient]:
+        """The machines of one kind, by id."""
+        return [
+            RegisteredClient(row.client_id, row.name, row.active, row.created_at)
+            for row in await repository.clients(session, scope)
+        ]
+
+    async def set_client_active(self, session: AsyncSession, client_id: str, scope: str, *, active: bool) -> bool:
+        """Let a machine call, or refuse it from its next request on; False if there is no such one of this kind."""
+        return await repository.replace_client(session, client_id, {"scope": scope, "active": active})
 
 
 def _required(form: Mapping[str, str], name: str) -> str:

@@ -65,15 +65,31 @@ def read_scene_file(document: bytes) -> Sequence[SceneDraft]:
             raise SceneInvalid("aliases are not allowed")
         entries = _SceneFile.model_validate({"scenes": yaml.safe_load(text)}).scenes
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"] if isinstance(part, int) or part.isidentifier())
-        raise SceneInvalid(f"{place}: {first['msg']}") from error
+        raise _out_of_form(error) from error
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError, TypeError) as error:
         raise SceneInvalid("not YAML in UTF-8") from error
     drafts = [_draft(entry) for entry in entries]
     if len({draft.id for draft in drafts}) < len(drafts):
         raise SceneInvalid("an id stands twice in the file")
     return drafts
+
+
+def read_scene(value: object) -> SceneDraft:
+    """One scene, as an object with the members of a file's entry.
+
+    Raises:
+        SceneInvalid: not of the form. Whether types and items exist is not checked here.
+    """
+    try:
+        return _draft(_SceneEntry.model_validate(value))
+    except ValidationError as error:
+        raise _out_of_form(error) from error
+
+
+def _out_of_form(error: ValidationError) -> SceneInvalid:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"] if isinstance(part, int) or part.isidentifier())
+    return SceneInvalid(f"{place}: {first['msg']}")
 
 
 def _draft(entry: _SceneEntry) -> SceneDraft:

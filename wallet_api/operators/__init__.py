@@ -1,0 +1,12 @@
+"""What operators do to the register of verifiers and to the scenes, by API and by command, each step noted.
+
+    operators = Operators(verifiers, scenes, oauth, clock)
+    await operators.suspend(session, by="city-desk", client_id="sh-traffic", reason="key lost")
+
+The note of a step stands in the transaction of the step. Operators themselves are machines like departments' systems
+(`client_credentials`, scope `platform:operate`) and are registered by command only.
+"""
+
+from wallet_api.operators.service import Action, Operators
+
+__all__ = ["Action", "Operators"]
