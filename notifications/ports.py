@@ -71,6 +71,13 @@ class Contacts(Protocol):
         """Asked at send time only. A holder who is gone (deceased, cancelled, unknown) is left out."""
 
 
+class Receipts(Protocol):
+    """Takes what providers say of a message after they accepted it."""
+
+    async def note(self, provider: str, provider_ref: str, *, delivered: bool, reason: str | None = None) -> None:
+        """Keep it; it may come before the message is known to be sent, and again."""
+
+
 class Channel(Protocol):
     """One way to reach holders, or one provider behind it: both have this form."""
 

@@ -28,6 +28,7 @@ from wallet_api.routes import (
     openid4vci,
     operators,
     pages,
+    push,
     releases,
     showing,
     sign_in,
@@ -103,6 +104,7 @@ def create_app(settings: Settings, *, platform: Platform | None = None) -> FastA
         inbox,
         showing,
         operators,
+        push,
         health,
         metrics,
     ):

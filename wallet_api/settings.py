@@ -53,6 +53,16 @@ class Settings(BaseSettings):
         wallet_redirect_schemes: comma-separated schemes of wallets' redirect URIs that are taken although they are no
             reversed domain name; by default that of the EU reference wallet.
         remind_every_s: 0 leaves reminding to `liangzheng remind`.
+        fcm_service_account: the key file of a Google service account that may send by Firebase Cloud Messaging.
+        vapid_key: PEM file of the P-256 key by which push services know us; the embedded mode makes one itself.
+        vapid_subject: where push services reach the operator, `mailto:` or `https:`; by default the public URL.
+        web_push_services: comma-separated hosts of push services that may be called, with a dot in front everything
+            below; by default those of the browsers' makers.
+        sms_providers: `aliyun`, `smpp` or both, in the order in which they are asked.
+        smpp_url: `smpp://system_id:password@host:2775`, `smpps://` for TLS.
+        smpp_source: what the holder sees as the sender.
+        aliyun_templates: JSON, kind of message → code of the approved template, `*` for all others.
+        push_per_second, sms_per_second: what each provider is given at most, by all workers together.
         push_wait_s: how long a push may stay without a receipt before an SMS goes out.
         quiet_hours: the Shanghai hours in which push and SMS wait unless they are urgent; empty: none.
         message_texts_kept_days: after so long the texts of closed messages are erased from the outbox.
@@ -94,6 +104,20 @@ class Settings(BaseSettings):
     wallet_challenge_required: bool = False
     dpop_nonce_required: bool = False
     wallet_redirect_schemes: str = "eudi-openid4ci"
+    fcm_service_account: Path | None = None
+    vapid_key: Path | None = None
+    vapid_subject: str = ""
+    web_push_services: str = ""
+    sms_providers: str = ""
+    smpp_url: SecretStr | None = None
+    smpp_source: str = Field(default="", max_length=20, pattern=r"^[0-9]*$|^[A-Za-z0-9]{1,11}$")
+    smpp_system_type: str = Field(default="", max_length=12)
+    aliyun_access_key_id: str = ""
+    aliyun_access_key_secret: SecretStr | None = None
+    aliyun_sign_name: str = ""
+    aliyun_templates: dict[str, str] = Field(default_factory=dict)
+    push_per_second: int | None = Field(default=None, ge=1)
+    sms_per_second: int | None = Field(default=None, ge=1)
     push_wait_s: int = Field(default=600, ge=0)
     remind_every_s: int = Field(default=60, ge=0)
     quiet_hours: str = "21:00-08:00"
@@ -175,6 +199,34 @@ class Settings(BaseSettings):
             raise ValueError("a token needs all of PKCS11_MODULE, PKCS11_TOKEN and PKCS11_PIN")
         return self
 
+    @field_validator("vapid_subject")
+    @classmethod
+    def _reachable(cls, value: str) -> str:
+        if value and not value.startswith(("mailto:", "https://")):
+            raise ValueError("VAPID_SUBJECT is mailto:… or https://…")
+        return value
+
+    @model_validator(mode="after")
+    def _can_send_sms(self) -> Self:
+        unknown = set(self.sms_order) - {"aliyun", "smpp"}
+        if unknown or len(set(self.sms_order)) < len(self.sms_order):
+            raise ValueError("SMS_PROVIDERS lists aliyun and smpp, each once")
+        if "smpp" in self.sms_order:
+            url = urlsplit(self.smpp_url.get_secret_value() if self.smpp_url else "")
+            if url.scheme not in ("smpp", "smpps") or not url.hostname or not url.username or url.path.strip("/"):
+                raise ValueError("SMPP_URL is smpp://system_id:password@host:2775")
+            _ = url.port  # ValueError: not a port
+        if "aliyun" in self.sms_order and not (
+            self.aliyun_access_key_id
+            and self.aliyun_access_key_secret
+            and self.aliyun_sign_name
+            and self.aliyun_templates
+        ):
+            raise ValueError(
+                "SMS by aliyun wants ALIYUN_ACCESS_KEY_ID, ALIYUN_ACCESS_KEY_SECRET, ALIYUN_SIGN_NAME, ALIYUN_TEMPLATES"
+            )
+        return self
+
     @model_validator(mode="after")
     def _can_sign_in(self) -> Self:
         if self.oidc_issuer:
@@ -186,6 +238,16 @@ class Settings(BaseSettings):
         if self.wallet_attestation_required and not (self.wallet_attester_anchors or self.wallet_attester_keys):
             raise ValueError("WALLET_ATTESTATION_REQUIRED wants WALLET_ATTESTER_ANCHORS or WALLET_ATTESTER_KEYS")
         return self
+
+    @property
+    def sms_order(self) -> tuple[str, ...]:
+        """`sms_providers`, read."""
+        return tuple(name.strip() for name in self.sms_providers.split(",") if name.strip())
+
+    @property
+    def push_services(self) -> tuple[str, ...]:
+        """`web_push_services`, read."""
+        return tuple(host.strip().lower() for host in self.web_push_services.split(",") if host.strip())
 
     @property
     def quiet(self) -> QuietHours | None:

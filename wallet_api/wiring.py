@@ -23,7 +23,7 @@ from credentials.keys import (
 from credentials.registry import Intake, Registry
 from credentials.registry.ports import Clock
 from credentials.status import StatusService
-from notifications import DeliveryPolicy, Devices, Inbox, Outbox, ReminderService, Sink, TickReport, tick
+from notifications import DeliveryPolicy, Devices, Inbox, Outbox, ReminderService, TickReport, tick
 from presentation.accesslog import AccessLog
 from presentation.checks import Checks, Journals, LiveTrust, StoredRecords
 from presentation.scenes import Scenes
@@ -33,6 +33,7 @@ from wallet_api.check_statements import CheckStatements
 from wallet_api.checking import CheckSigner, OwnTrustList, PackTypes, ShownLicences, pack_scenes
 from wallet_api.clock import SystemClock
 from wallet_api.database import Database
+from wallet_api.delivering import Channels
 from wallet_api.deployment_secrets import Secrets
 from wallet_api.edge import Cursors, IdempotentRequests, Metrics, RateLimits
 from wallet_api.key_ring import LiveKeyRing
@@ -85,6 +86,7 @@ class Platform:
     demo_provider: DemoProvider | None
     inbox: Inbox
     devices: Devices
+    channels: Channels
     outbox: Outbox
     reminders: ReminderService
     idempotency: IdempotentRequests
@@ -122,12 +124,12 @@ class Platform:
         key_ring = LiveKeyRing(keys)
         inbox = Inbox(clock, secrets.protector, database)
         devices = Devices(clock, secrets.protector)
-        sink = settings.data_dir / "sink.ndjson"
+        channels = Channels.of(settings, clock, database, devices, inbox)
         outbox = Outbox(
             clock,
             secrets.protector,
             HolderContacts(registry, devices),
-            [inbox, Sink("push", sink, clock), Sink("sms", sink, clock)],
+            channels.channels,
             DeliveryPolicy(sms_after_s=settings.push_wait_s, quiet=settings.quiet),
         )
         issuance = Issuance(
@@ -214,6 +216,7 @@ class Platform:
             else DemoProvider(registry, issuance),
             inbox=inbox,
             devices=devices,
+            channels=channels,
             outbox=outbox,
             reminders=ReminderService(clock, StoredChanges(registry), PackRules(catalogue), outbox, RENEWED_AT),
             idempotency=IdempotentRequests(database, secrets.protector, clock),
@@ -236,6 +239,7 @@ class Platform:
         """Give back every connection."""
         if self.openid_provider is not None:
             await self.openid_provider.close()
+        await self.channels.close()
         await self.database.close()
 
     async def renew_keys(self) -> None:

@@ -92,7 +92,14 @@ class OutboxRepository:
         Any state but cancelled may move: a receipt can overtake the worker that is still writing "sent", and it
         tells the truth where an attempt seemed to fail.
         """
-        own = (_m.id == message_id, _m.holder_id == holder_id, _m.state != MessageState.CANCELLED)
+        return await self._arrived(_m.id == message_id, _m.holder_id == holder_id, now=now)
+
+    async def acknowledge_push(self, message_id: str, now: datetime) -> str | None:
+        """The same of a push, by its id alone."""
+        return await self._arrived(_m.id == message_id, _m.channel == "push", now=now)
+
+    async def _arrived(self, *which: ColumnElement[bool], now: datetime) -> str | None:
+        own = (*which, _m.state != MessageState.CANCELLED)
         values = {"state": MessageState.DELIVERED, "delivered_at": func.coalesce(_m.delivered_at, now)}
         rows = await self._run(update(_messages).where(*own).values(values).returning(_m.digest_id))
         return str(rows[0].digest_id) if rows else None

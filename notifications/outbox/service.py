@@ -31,6 +31,7 @@ DEFAULT_POLICY = DeliveryPolicy()
 RECEIPTS_KEPT = timedelta(days=3)  # of messages that are unknown here; providers try for two days
 _AT_ONCE = 500  # rows an operator's or a timer's statement touches
 _NOTHING = Bilingual("", "")
+_FALLBACKS = frozenset(name for route in ROUTES for name in route[1:])
 
 
 @dataclass(frozen=True)
@@ -168,30 +169,14 @@ class Outbox:
         digest_id = await repository.acknowledge(message_id, holder_id, now)
         if digest_id is None:
             raise NotificationsError("message_not_found", "no such message for this holder")
-        fallbacks = {name for route in ROUTES for name in route[1:]}
-        await repository.cancel_fallbacks(digest_id, fallbacks, now)
+        await repository.cancel_fallbacks(digest_id, _FALLBACKS, now)
 
-    async def receipt(
-        self, session: AsyncSession, provider: str, provider_ref: str, *, delivered: bool, reason: str | None = None
-    ) -> None:
-        """Take what a provider says of a message after it accepted it; one that did not arrive has failed.
-
-        It may come before the worker has written down that the message was sent, and again.
-
-        Args:
-            provider_ref: what the provider called the message when it accepted it.
-            reason: the provider's own word for what went wrong; no personal data.
-        """
-        repository = OutboxRepository(session)
-        await repository.add_receipt(
-            {
-                "provider": provider,
-                "provider_ref": provider_ref,
-                "delivered": delivered,
-                "reason": reason and f"undelivered: {reason}",
-                "received_at": self._clock.now(),
-            }
-        )
+    async def confirm_push(self, session: AsyncSession, message_id: str) -> None:
+        """Take a receipt from the device that a push reached; an id that no push has changes nothing."""
+        repository, now = OutboxRepository(session), self._clock.now()
+        digest_id = await repository.acknowledge_push(message_id, now)
+        if digest_id is not None:
+            await repository.cancel_fallbacks(digest_id, _FALLBACKS, now)
 
     async def settle(self, session: AsyncSession) -> int:
         """Write receipts into their messages; gives how many found theirs."""

@@ -1,6 +1,6 @@
 """A small city: licence changes, rules and contacts in memory, and channels that a test steers."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -92,10 +92,10 @@ class FakeContacts:
 
     def __init__(self) -> None:
         self.known: dict[str, Contact | None] = {}
+        self.everybody: Callable[[str], Contact] = lambda _: Contact((phone("device-1"),), "13800138000")
 
     async def find(self, session: AsyncSession, holder_ids: Collection[str]) -> Mapping[str, Contact]:
-        everybody = Contact(devices=(phone("device-1"),), phone="13800138000")
-        found = {holder_id: self.known.get(holder_id, everybody) for holder_id in holder_ids}
+        found = {holder_id: self.known.get(holder_id, self.everybody(holder_id)) for holder_id in holder_ids}
         return {holder_id: contact for holder_id, contact in found.items() if contact is not None}
 
 

@@ -20,6 +20,7 @@ from notifications import (
 )
 from notifications.errors import THROTTLED
 from notifications.outbox.models import Digest, Entry
+from notifications.outbox.receipts import ReceiptBook
 from tests.notifications.fakes import TODAY, City
 
 NIGHT = QuietHours.parse("21:00-08:00")
@@ -131,8 +132,8 @@ class Courier:
 
 
 async def receipt(city: City, ref: str, *, delivered: bool) -> None:
-    async with city.database.transaction() as session:
-        await city.outbox.receipt(session, "courier", ref, delivered=delivered, reason=None if delivered else "UNDELIV")
+    book = ReceiptBook(city.database, city.clock)
+    await book.note("courier", ref, delivered=delivered, reason=None if delivered else "UNDELIV")
 
 
 async def test_a_batch_is_handed_over_in_one_call(city: City) -> None:

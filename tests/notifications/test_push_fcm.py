@@ -3,13 +3,23 @@
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from notifications import ChannelRefused, ChannelUnavailable, Contact, NoAddress, OutgoingMessage
+from notifications import (
+    ChannelRefused,
+    ChannelUnavailable,
+    Contact,
+    Delivery,
+    Device,
+    NoAddress,
+    OutgoingMessage,
+    Receipt,
+)
 from notifications.channels.push_fcm import PushFcm
 from tests.notifications.fakes import phone, sent
 
@@ -19,11 +29,17 @@ MESSAGE = OutgoingMessage("key-1", "holder-1", "licence_expiry", "证照到期�
 class FakeFcm(ThreadingHTTPServer):
     """Answers by the device's name, and keeps what it was sent."""
 
+    request_queue_size = 600
+
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answers: dict[str, tuple[int, dict[str, str], object]] = {}
         self.token_status = 200
         self.received: list[dict[str, dict[str, object]]] = []
+        self.forgotten: list[str] = []
+
+    async def forget(self, device: Device) -> None:
+        self.forgotten.append(device.address)
 
     @property
     def url(self) -> str:
@@ -94,7 +110,8 @@ def push(fcm: FakeFcm, private_key_pem: str, monkeypatch: pytest.MonkeyPatch) ->
             "client_email": "push@wallet.example",
             "private_key": private_key_pem,
             "token_uri": f"{fcm.url}/token",
-        }
+        },
+        fcm.forget,
     )
     yield channel
     channel.close()
@@ -173,3 +190,29 @@ async def test_without_access_token_push_is_unavailable(push: PushFcm, fcm: Fake
 async def test_a_holder_without_device_has_no_address(push: PushFcm) -> None:
     with pytest.raises(NoAddress):
         await sent(push, MESSAGE, Contact(devices=(phone(""),), phone="13800138000"))
+
+
+async def test_only_devices_that_are_gone_are_forgotten(push: PushFcm, fcm: FakeFcm) -> None:
+    fcm.fail("old", 404, "UNREGISTERED")
+    fcm.fail("other project's", 403, "SENDER_ID_MISMATCH")
+    fcm.fail("busy", 429, "QUOTA_EXCEEDED")
+    fcm.fail("bent", 400, "INVALID_ARGUMENT")
+    fcm.fail("forbidden", 403, "THIRD_PARTY_AUTH_ERROR")
+    for device in ("old", "other project's", "busy", "bent", "forbidden"):
+        with pytest.raises((ChannelRefused, ChannelUnavailable)):
+            await sent(push, MESSAGE, Contact(devices=(phone(device),)))
+    assert fcm.forgotten == ["old", "other project's"]
+
+
+async def test_a_batch_goes_out_together_and_each_has_its_own_answer(push: PushFcm, fcm: FakeFcm) -> None:
+    for number in range(0, 60, 6):
+        fcm.fail(f"phone-{number}", 404, "UNREGISTERED")
+    deliveries = [
+        Delivery(replace(MESSAGE, idempotency_key=f"key-{n}"), Contact((phone(f"phone-{n}"),))) for n in range(60)
+    ]
+    deliveries[1] = Delivery(MESSAGE, Contact())
+    outcomes = await push.send(deliveries)
+    assert isinstance(outcomes[1], NoAddress)
+    assert [isinstance(one, Receipt) for one in outcomes] == [n != 1 and n % 6 != 0 for n in range(60)]
+    assert all(one.provider_ref == f"messages/phone-{n}" for n, one in enumerate(outcomes) if isinstance(one, Receipt))
+    assert len(fcm.forgotten) == 10
