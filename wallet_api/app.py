@@ -27,6 +27,7 @@ from wallet_api.routes import (
     oauth,
     openid4vci,
     operators,
+    outbox,
     pages,
     push,
     releases,
@@ -92,6 +93,7 @@ def create_app(settings: Settings, *, platform: Platform | None = None) -> FastA
     for module in (
         pages,
         counter,
+        outbox,
         trust,
         types,
         departments,

@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Literal
 
@@ -11,11 +13,13 @@ from notifications.errors import ChannelUnavailable, NoAddress
 from notifications.models import Contact, Delivery, OutgoingMessage, Receipt
 from notifications.ports import Clock, SendOutcome
 
+TAIL_BYTES = 1 << 20  # some thousand messages; the file itself may grow for as long as somebody tries things out
+
 
 class Sink:
     """Appends messages to a file, and refuses holders whom the real channel could not reach either.
 
-    A line holds time, channel, idempotency key, our holder reference, title and text; never a phone number
+    A line holds time, channel, idempotency key, our holder reference, kind, title and text; never a phone number
     or push token. Nothing is de-duplicated: a repetition shows as a second line with the same key.
 
     Args:
@@ -50,6 +54,7 @@ class Sink:
             "channel": self.name,
             "idempotency_key": message.idempotency_key,
             "holder_id": message.holder_id,
+            "kind": message.kind,
             "title": message.title,
             "text": message.text,
         }
@@ -71,3 +76,55 @@ class Sink:
             raise ChannelUnavailable("sink_unwritable", "the sink's file cannot be written") from error
         if written != len(line):
             raise ChannelUnavailable("sink_unwritable", "the sink's file took only a part of the line")
+
+
+@dataclass(frozen=True)
+class SunkMessage:
+    """A line of the file."""
+
+    time: datetime
+    channel: str
+    kind: str
+    title: str
+    text: str
+
+    def at(self, zone: tzinfo) -> "SunkMessage":
+        """The same with its time in a zone."""
+        return replace(self, time=self.time.astimezone(zone))
+
+
+def read_sink(path: Path, limit: int, channel: str | None = None) -> list[SunkMessage]:
+    """The newest messages, from the last `TAIL_BYTES` of the file; none when there is no file.
+
+    A line that is torn or not ours is passed over.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - TAIL_BYTES))
+            lines = file.read(TAIL_BYTES).splitlines()
+    except FileNotFoundError:
+        return []
+    found: list[SunkMessage] = []
+    for line in reversed(lines):
+        message = _read_line(line)
+        if message is not None and channel in (None, message.channel):
+            found.append(message)
+            if len(found) == limit:
+                break
+    return found
+
+
+def _read_line(line: bytes) -> SunkMessage | None:
+    try:
+        members = json.loads(line)
+        texts = [members[name] for name in ("channel", "kind", "title", "text")]
+        time = datetime.fromisoformat(members["time"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    if not all(isinstance(text, str) for text in texts) or texts[0] not in ("push", "sms") or time.tzinfo is None:
+        return None
+    return SunkMessage(time, *texts)

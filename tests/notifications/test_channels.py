@@ -114,6 +114,7 @@ async def test_the_sink_writes_a_line_without_address(name: str, tmp_path: Path,
         "channel": name,
         "idempotency_key": "key-1",
         "holder_id": "holder-1",
+        "kind": "test",
         "title": "标题",
         "text": "正文 key-1",
     }

@@ -6,7 +6,7 @@ import re
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from html.parser import HTMLParser
 from types import SimpleNamespace
@@ -20,6 +20,7 @@ from playwright.async_api import Browser, Page, Route, expect
 
 from credentials.issuance import PRE_AUTHORIZED_CODE
 from credentials.registry import SHANGHAI, IntakeSource
+from notifications import Bilingual, MessageState, Notice, Selection
 from wallet_api.app import create_app
 from wallet_api.cli.console import opened
 from wallet_api.cli.operate import prepare_embedded
@@ -120,7 +121,7 @@ def _type(text: str, code: str = "some-licence") -> SimpleNamespace:
     return SimpleNamespace(code=code, version=1, name=name, issuing_authorities=[SimpleNamespace(name=name)])
 
 
-PAGES = ["/", "/v", "/types", "/types?q=nothing", "/types/driving-licence", "/counter"]
+PAGES = ["/", "/v", "/types", "/types?q=nothing", "/types/driving-licence", "/counter", "/outbox"]
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -561,3 +562,91 @@ async def test_the_counter_refuses_what_it_cannot_offer_and_forms_of_other_sites
         stolen = await client.post("/counter/offers", data={}, headers={"Sec-Fetch-Site": "cross-site"})
         assert stolen.status_code == 403
         assert (await client.get("/counter/offers/x")).status_code == 404
+
+
+# ---- the outbox
+
+
+def _sunk(channel: str, text: str) -> str:
+    line = {"time": "2026-11-26T01:00:00+00:00", "channel": channel, "kind": "licence_expiry", "title": "标题"}
+    return json.dumps({**line, "text": text, "holder_id": "h", "idempotency_key": "k"}) + "\n"
+
+
+async def test_the_outbox_passes_over_what_it_cannot_read(site: Site) -> None:
+    file = site.settings.data_dir / "sink.ndjson"
+    torn = [b"\xff\xfe", b"{", b"[]", b'{"time": 5}', b"[" * 5000, _sunk("carrier pigeon", "x").encode().strip()]
+    file.write_bytes(b"\n".join([*torn, _sunk("sms", "<b>第一条</b>").encode(), _sunk("push", "第二条").encode()[:-9]]))
+    async with site.client() as client:
+        pages = [(await client.get(path)).text for path in ("/outbox", "/outbox?channel=sms", "/outbox?channel=push")]
+        assert (await client.get("/outbox?channel=x")).status_code == 422
+    assert ["&lt;b&gt;第一条" in text for text in pages] == [True, True, False]
+    assert "nothing-sent" in pages[2]
+    file.unlink()
+    file.mkdir()
+    async with site.client() as client:
+        assert "unreadable" in (await client.get("/outbox")).text
+    file.rmdir()
+
+
+async def test_the_outbox_is_of_the_embedded_mode_only(site: Site) -> None:
+    production = replace(site.platform, settings=site.settings.model_copy(update={"deployment": "production"}))
+    async with site.client(production) as client:
+        assert (await client.get("/outbox")).status_code == 404
+
+
+@pytest.mark.browser
+async def test_the_outbox_shows_what_comes_without_being_asked(browser: Browser, served: Site) -> None:
+    file = served.settings.data_dir / "sink.ndjson"
+    async with visit(browser, served, "/outbox", viewport={"width": 360, "height": 640}) as seen:
+        await expect(seen.page.locator("#nothing-sent")).to_be_visible()
+        file.write_text(_sunk("sms", "您的证照将到期"))
+        await expect(seen.page.locator(".messages .card")).to_have_count(1, timeout=15_000)
+        await expect(seen.page.locator(".said")).to_have_text("您的证照将到期")
+        assert await seen.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    file.unlink()
+
+
+# ---- push in the browser
+
+
+@pytest.mark.browser
+async def test_a_push_is_shown_by_the_browser_and_confirmed(browser: Browser, served: Site) -> None:
+    """The browser's own push service needs the Internet: its last step is taken by the developer tools' protocol."""
+    database, outbox = served.platform.database, served.platform.outbox
+    notice = Notice("h" * 32, "test", "push", Bilingual("标题", "Title"), Bilingual("正文", "Text"), channels=("push",))
+    async with database.transaction() as session:
+        await outbox.notify(session, [notice])
+    async with database.snapshot() as session:
+        (message,) = await outbox.list(session, Selection(channel="push"))
+    async with visit(browser, served, permissions=["notifications"]) as seen:
+        tools = await seen.page.context.new_cdp_session(seen.page)
+        registered: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def note(event: dict[str, Any]) -> None:
+            for one in event["registrations"]:
+                if not registered.done():
+                    registered.set_result(one["registrationId"])
+
+        tools.on("ServiceWorker.workerRegistrationUpdated", note)
+        await tools.send("ServiceWorker.enable")
+        await seen.page.evaluate(
+            "navigator.serviceWorker.register('push-worker.js').then(() => navigator.serviceWorker.ready)"
+        )
+        pushed = {"message_id": message.id, "kind": "test", "title": "标题", "text": "正文"}
+        origin, registration = served.settings.public_url, await registered
+        for data in (json.dumps(pushed), "not JSON"):
+            await tools.send(
+                "ServiceWorker.deliverPushMessage", {"origin": origin, "registrationId": registration, "data": data}
+            )
+        shown = """async () => (await (await navigator.serviceWorker.ready).getNotifications())
+            .map((one) => [one.title, one.body, one.tag]).sort()"""
+        for _ in range(100):
+            notifications = await seen.page.evaluate(shown)
+            async with database.snapshot() as session:
+                (message,) = await outbox.list(session, Selection(channel="push"))
+            if len(notifications) == 2 and message.state is MessageState.DELIVERED:
+                break
+            await asyncio.sleep(0.05)
+    assert ["标题", "正文", message.id] in notifications
+    assert [title for title, _, _ in notifications] == ["亮证", "标题"]
+    assert message.state is MessageState.DELIVERED

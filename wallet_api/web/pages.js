@@ -132,6 +132,29 @@ function takeCode() {
   return form;
 }
 
+// ---- what is looked at again
+
+const REFRESH_MS = 3000;
+
+/** Load a part of the page anew from time to time; one that was not answered stays as it was. */
+function refresh(part) {
+  setInterval(async () => {
+    if (document.hidden) return;
+    try {
+      const answer = await fetch(part.dataset.refreshed, { cache: "no-store" });
+      if (!answer.ok) return;
+      const parsed = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = parsed.querySelector("[data-refreshed]");
+      if (fresh && fresh.innerHTML !== part.dataset.seen) {
+        part.dataset.seen = fresh.innerHTML;
+        part.replaceChildren(...fresh.childNodes);
+      }
+    } catch {
+      // the platform is away: what is shown was true before
+    }
+  }, REFRESH_MS);
+}
+
 // ---- now
 
 const isLiveCodePage = html.dataset.page === "live-code";
@@ -153,6 +176,7 @@ document.addEventListener("DOMContentLoaded", () => {
   }
   const offer = document.querySelector("[data-progress]");
   if (offer) watch(offer);
+  for (const part of document.querySelectorAll("[data-refreshed]")) refresh(part);
   if (isLiveCodePage) {
     const card = document.getElementById("live-code");
     show(card, form);
