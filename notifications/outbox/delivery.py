@@ -185,7 +185,7 @@ class Delivering:
         return Outcome(
             MessageState.PENDING,
             answer.code,
-            provider=answer.provider if answer.uncertain else None,
+            provider=(answer.provider if answer.uncertain else None) or message.provider,  # it still may have it
             not_before=self._clock.now() + timedelta(seconds=delay_s),
             falls_back_at=self._patience(),
         )
