@@ -24,6 +24,8 @@ from notifications.models import (
     Device,
     DeviceKind,
     Language,
+    Lead,
+    LeadUnit,
     LicenceChange,
     OutgoingMessage,
     Receipt,
@@ -33,6 +35,8 @@ from notifications.models import (
 from notifications.outbox.models import Digest, Entry, MessageState, Notice, StoredMessage
 from notifications.outbox.policy import DeliveryPolicy, QuietHours
 from notifications.outbox.service import Outbox, Selection
+from notifications.preferences import Choices, Preferences
+from notifications.reminders.coverage import StageCoverage, coverage
 from notifications.reminders.service import ReminderService
 from notifications.service import TickReport, tick
 
@@ -40,6 +44,7 @@ __all__ = [
     "Bilingual",
     "ChannelRefused",
     "ChannelUnavailable",
+    "Choices",
     "Contact",
     "Delivery",
     "DeliveryPolicy",
@@ -53,6 +58,8 @@ __all__ = [
     "InboxMessage",
     "InboxPage",
     "Language",
+    "Lead",
+    "LeadUnit",
     "LicenceChange",
     "MessageState",
     "NoAddress",
@@ -60,6 +67,7 @@ __all__ = [
     "NotificationsError",
     "Outbox",
     "OutgoingMessage",
+    "Preferences",
     "QuietHours",
     "Receipt",
     "RegisteredDevice",
@@ -67,9 +75,11 @@ __all__ = [
     "Selection",
     "Sink",
     "Stage",
+    "StageCoverage",
     "StoredMessage",
     "TickReport",
     "Wording",
+    "coverage",
     "fcm_device",
     "tick",
     "web_push_device",

@@ -40,12 +40,31 @@ class LicenceChange:
     replaces_licence_id: str | None = None
 
 
+class LeadUnit(StrEnum):
+    """What a time before a day is counted in."""
+
+    DAYS = "days"
+    WORKING_DAYS = "working-days"
+    MONTHS = "months"
+
+
+@dataclass(frozen=True)
+class Lead:
+    """So long before a day; negative days are after it."""
+
+    amount: int
+    unit: LeadUnit = LeadUnit.DAYS
+
+
 @dataclass(frozen=True)
 class Stage:
-    """A moment to remind at: `days_before` the last valid day (negative: after it)."""
+    """A moment to remind at, by going back from the last valid day by one lead after the other.
+
+    Two leads are what is counted from the opening or the closing of the time for renewal.
+    """
 
     name: str
-    days_before: int
+    leads: tuple[Lead, ...]
 
 
 @dataclass(frozen=True)
@@ -55,12 +74,14 @@ class Wording:
     Args:
         name: the type's name.
         window: one whole sentence that says when to apply for renewal.
+        of_organisations: whether organisations hold it: it is then not the reader's own.
         source: the law or rule the window comes from.
     """
 
     name: Bilingual
     window: Bilingual
     source: Bilingual
+    of_organisations: bool = False
 
 
 class DeviceKind(StrEnum):

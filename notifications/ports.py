@@ -53,9 +53,17 @@ class LicenceChanges(Protocol):
         Changes of one licence come in order. Giving a change twice does no harm.
         """
 
+    async def of_type(
+        self, session: AsyncSession, type_code: str, after: str | None, limit: int
+    ) -> Sequence[LicenceChange]:
+        """The licences of a type as they stand now, by id from after `after`."""
+
 
 class ReminderRules(Protocol):
     """The part of the type packs that reminders follow."""
+
+    def type_codes(self) -> Collection[str]:
+        """The types that have rules."""
 
     def stages(self, type_code: str) -> Sequence[Stage]:
         """When to remind; empty for a type that is unknown or never reminded of."""

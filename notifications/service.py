@@ -52,6 +52,13 @@ async def _round(uow: UnitOfWork, reminders: ReminderService, outbox: Outbox) ->
             break
     for _ in range(MAX_BATCHES):
         async with uow.transaction() as session:
+            followed = await reminders.follow_rules(session, BATCH)
+        planned, withdrawn = planned + followed.planned, withdrawn + followed.withdrawn
+        if not followed.changes:
+            break
+        following = True
+    for _ in range(MAX_BATCHES):
+        async with uow.transaction() as session:
             due = await reminders.queue_due(session, BATCH)
         queued += due.queued
         queueing = due.queued + due.overtaken > 0

@@ -9,3 +9,14 @@ class SystemClock:
     def now(self) -> datetime:
         """The present instant."""
         return datetime.now(UTC)
+
+
+class StandingClock:
+    """A clock that stands at an instant: for rehearsals of another day."""
+
+    def __init__(self, instant: datetime) -> None:
+        self._instant = instant
+
+    def now(self) -> datetime:
+        """That instant."""
+        return self._instant

@@ -76,6 +76,8 @@ _NOTIFICATION_STATUS = {
     "message_not_found": 404,
     "device_not_found": 404,
     "device_malformed": 422,
+    "preference_unknown": 422,
+    "statutory_notice_needs_a_channel": 422,
 }
 
 _MEMBER = re.compile(r"\w{1,64}", re.ASCII)

@@ -1,13 +1,14 @@
 """What `notifications` needs of the store: what changed, what the type packs say, where holders are reached."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from credentials.catalogue import Catalogue, UnknownType
-from credentials.catalogue.models import LeadTime, LeadUnit, RenewalWindow
+from credentials.catalogue.models import HolderCategory, LeadTime, LeadUnit, ReminderStage, RenewalWindow, StageBase
 from credentials.registry import CertState, Registry, UnknownHolder
-from notifications import Bilingual, Contact, Devices, LicenceChange, Stage, Wording
+from notifications import Bilingual, Contact, Devices, Lead, LicenceChange, Stage, Wording
+from notifications import LeadUnit as NoticeUnit
 
 RENEWED_AT = Bilingual("“一网通办”", "the city's one-stop portal")
 
@@ -27,21 +28,38 @@ class StoredChanges:
     async def pull(self, session: AsyncSession, consumer: str, limit: int) -> Sequence[LicenceChange]:
         """What changed since the last call, each as the licence stands now."""
         events = await self._registry.pull_events(session, consumer, limit)
-        changes = []
-        for licence_id in dict.fromkeys(event.licence_id for event in events):
-            licence = await self._registry.licence(session, licence_id)
-            changes.append(
-                LicenceChange(
-                    licence_id=licence.id,
-                    licence_version=licence.version,
-                    type_code=licence.type_code,
-                    holder_ids=licence.holder_ids,
-                    in_force=licence.state is CertState.VALID,
-                    valid_until=licence.valid_until,
-                    replaces_licence_id=licence.predecessor_id,
-                )
+        licence_ids = list(dict.fromkeys(event.licence_id for event in events))
+        # A licence that names who acts for its holder changes who is told of the holder's other licences.
+        others = await self._registry.beside_representing(session, licence_ids)
+        return await self._as_they_stand(session, dict.fromkeys([*licence_ids, *others]))
+
+    async def of_type(
+        self, session: AsyncSession, type_code: str, after: str | None, limit: int
+    ) -> Sequence[LicenceChange]:
+        """See `notifications.ports.LicenceChanges`."""
+        licence_ids = await self._registry.ids_of_type(session, type_code, after, limit)
+        return await self._as_they_stand(session, licence_ids)
+
+    async def _as_they_stand(self, session: AsyncSession, licence_ids: Iterable[str]) -> Sequence[LicenceChange]:
+        licences = [await self._registry.licence(session, licence_id) for licence_id in licence_ids]
+        holders = {holder_id for licence in licences for holder_id in licence.holder_ids}
+        acting = await self._registry.representatives(session, holders)
+        return [
+            LicenceChange(
+                licence_id=licence.id,
+                licence_version=licence.version,
+                type_code=licence.type_code,
+                holder_ids=tuple(
+                    dict.fromkeys(
+                        [*licence.holder_ids, *(one for holder in licence.holder_ids for one in acting.get(holder, ()))]
+                    )
+                ),
+                in_force=licence.state is CertState.VALID,
+                valid_until=licence.valid_until,
+                replaces_licence_id=licence.predecessor_id,
             )
-        return changes
+            for licence in licences
+        ]
 
 
 class PackRules:
@@ -56,7 +74,11 @@ class PackRules:
             kind = self._catalogue.get(type_code)
         except UnknownType:
             return ()
-        return [Stage(reminder.stage, reminder.days_before) for reminder in kind.reminders]
+        return [Stage(one.stage, _leads(one, kind.renewal)) for one in kind.reminders]
+
+    def type_codes(self) -> Collection[str]:
+        """Every type of the catalogue."""
+        return [kind.code for kind in self._catalogue.types()]
 
     def wording(self, type_code: str) -> Wording | None:
         """The type's names, its renewal window in one sentence, and the rule behind it."""
@@ -65,7 +87,8 @@ class PackRules:
         except UnknownType:
             return None
         source = Bilingual(kind.renewal.source.zh, kind.renewal.source.en) if kind.renewal else Bilingual("", "")
-        return Wording(Bilingual(kind.name.zh, kind.name.en), _window(kind.renewal), source)
+        of_organisations = kind.holder_category is HolderCategory.ORGANISATION
+        return Wording(Bilingual(kind.name.zh, kind.name.en), _window(kind.renewal), source, of_organisations)
 
 
 class HolderContacts:
@@ -88,6 +111,16 @@ class HolderContacts:
         registered = await self._devices.of_holder(session, holder_id)
         language = registered[0].language if registered else "zh"  # of the wallet that was seen last
         return Contact(tuple(one.device for one in registered), holder.mobile, language)
+
+
+def _leads(stage: ReminderStage, renewal: RenewalWindow | None) -> tuple[Lead, ...]:
+    """What a stage is counted from, then how far before that."""
+    base: LeadTime | None = None
+    if renewal is not None and stage.counted_from is StageBase.OPENS:
+        base = renewal.opens
+    if renewal is not None and stage.counted_from is StageBase.CLOSES:
+        base = renewal.closes
+    return tuple(Lead(one.amount, NoticeUnit(one.unit.value)) for one in (base, stage.before) if one and one.amount)
 
 
 def _window(renewal: RenewalWindow | None) -> Bilingual:

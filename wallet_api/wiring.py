@@ -23,7 +23,7 @@ from credentials.keys import (
 from credentials.registry import Intake, Registry
 from credentials.registry.ports import Clock
 from credentials.status import StatusService
-from notifications import DeliveryPolicy, Devices, Inbox, Outbox, ReminderService, TickReport, tick
+from notifications import DeliveryPolicy, Devices, Inbox, Outbox, Preferences, ReminderService, TickReport, tick
 from presentation.accesslog import AccessLog
 from presentation.checks import Checks, Journals, LiveTrust, StoredRecords
 from presentation.scenes import Scenes
@@ -89,6 +89,7 @@ class Platform:
     channels: Channels
     outbox: Outbox
     reminders: ReminderService
+    preferences: Preferences
     idempotency: IdempotentRequests
     cursors: Cursors
     limits: RateLimits
@@ -219,6 +220,7 @@ class Platform:
             channels=channels,
             outbox=outbox,
             reminders=ReminderService(clock, StoredChanges(registry), PackRules(catalogue), outbox, RENEWED_AT),
+            preferences=Preferences(clock),
             idempotency=IdempotentRequests(database, secrets.protector, clock),
             cursors=Cursors(secrets.protector),
             limits=RateLimits(database, secrets.protector, clock, settings.rate_policies),

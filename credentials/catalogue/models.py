@@ -316,6 +316,11 @@ class LeadTime:
     amount: int
     unit: LeadUnit
 
+    @property
+    def about_days(self) -> float:
+        """About how many days that is."""
+        return self.amount * {LeadUnit.DAYS: 1, LeadUnit.WORKING_DAYS: 1.45, LeadUnit.MONTHS: 30.4}[self.unit]
+
 
 @dataclass(frozen=True, slots=True)
 class RenewalWindow:
@@ -331,13 +336,27 @@ class RenewalWindow:
     source: LocalisedText
 
 
+class StageBase(StrEnum):
+    """What a reminder is counted from."""
+
+    END = "end"
+    OPENS = "opens"
+    CLOSES = "closes"
+
+
 @dataclass(frozen=True, slots=True)
 class ReminderStage:
-    """One reminder before the licence ends; 0 days is the last valid day itself."""
+    """One reminder, so long before the last valid day, or before the renewal window opens or closes."""
 
     stage: str
-    days_before: int
+    before: LeadTime
     name: LocalisedText
+    counted_from: StageBase = StageBase.END
+
+    def about_days(self, renewal: RenewalWindow | None) -> float:
+        """About how many days before the last valid day: by which stages are put in order."""
+        base = renewal and {StageBase.OPENS: renewal.opens, StageBase.CLOSES: renewal.closes}.get(self.counted_from)
+        return self.before.about_days + (base.about_days if base else 0)
 
 
 @dataclass(frozen=True, slots=True)

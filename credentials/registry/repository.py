@@ -1,6 +1,6 @@
 """All SQL of the registry. Values in, values out; transactions belong to the caller."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from operator import itemgetter
@@ -431,6 +431,41 @@ async def holder_rows_represented_by(session: AsyncSession, person_holder_id: st
     )
     holders = select(LICENCE_HOLDER.c.holder_id).where(LICENCE_HOLDER.c.licence_id.in_(licences))
     return list(await session.execute(select(HOLDER).where(HOLDER.c.id.in_(holders)).order_by(HOLDER.c.id)))
+
+
+async def representatives_of(
+    session: AsyncSession, holder_ids: Collection[str], today: date
+) -> dict[str, tuple[str, ...]]:
+    """Holder → persons named by licences in force today, in their order."""
+    statement = (
+        select(LICENCE_HOLDER.c.holder_id, LICENCE_REPRESENTATIVE.c.holder_id)
+        .join(LICENCE, LICENCE.c.id == LICENCE_HOLDER.c.licence_id)
+        .join(LICENCE_REPRESENTATIVE, LICENCE_REPRESENTATIVE.c.licence_id == LICENCE.c.id)
+        .where(LICENCE_HOLDER.c.holder_id.in_(holder_ids), _in_force(today))
+        .order_by(LICENCE_HOLDER.c.holder_id, LICENCE.c.id, LICENCE_REPRESENTATIVE.c.position)
+    )
+    found: dict[str, dict[str, None]] = {}
+    for holder_id, person_id in await session.execute(statement):
+        found.setdefault(holder_id, {})[person_id] = None
+    return {holder_id: tuple(persons) for holder_id, persons in found.items()}
+
+
+async def ids_beside_representing(session: AsyncSession, licence_ids: Collection[str]) -> list[str]:
+    """Licences whose holder also holds one of these, where that one names a representative."""
+    naming = select(LICENCE_REPRESENTATIVE.c.licence_id).where(LICENCE_REPRESENTATIVE.c.licence_id.in_(licence_ids))
+    holders = select(LICENCE_HOLDER.c.holder_id).where(LICENCE_HOLDER.c.licence_id.in_(naming))
+    others = select(LICENCE_HOLDER.c.licence_id).where(
+        LICENCE_HOLDER.c.holder_id.in_(holders), LICENCE_HOLDER.c.licence_id.not_in(licence_ids)
+    )
+    return list(await session.scalars(others.distinct().order_by(LICENCE_HOLDER.c.licence_id)))
+
+
+async def ids_of_type(session: AsyncSession, type_code: str, after: str | None, limit: int) -> list[str]:
+    """A part of a type's licences, by id."""
+    statement = select(LICENCE.c.id).where(LICENCE.c.type_code == type_code)
+    if after is not None:
+        statement = statement.where(LICENCE.c.id > after)
+    return list(await session.scalars(statement.order_by(LICENCE.c.id).limit(limit)))
 
 
 async def count_licences(session: AsyncSession) -> int:

@@ -1,6 +1,6 @@
 """Reading the store: licences with their personal data opened, holders, and the feed of what changed."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import Any
@@ -208,6 +208,19 @@ class Registry:
         today = self._clock.now().astimezone(SHANGHAI).date()
         rows = await repository.holder_rows_represented_by(session, person_holder_id, today)
         return [self._opened_holder(row) for row in rows]
+
+    async def representatives(self, session: AsyncSession, holder_ids: Collection[str]) -> Mapping[str, Sequence[str]]:
+        """Holder → the persons whom its licences in force name to act for it today; who has none is left out."""
+        today = self._clock.now().astimezone(SHANGHAI).date()
+        return await repository.representatives_of(session, holder_ids, today)
+
+    async def beside_representing(self, session: AsyncSession, licence_ids: Collection[str]) -> Sequence[str]:
+        """The other licences of holders for whom one of these licences names who may act."""
+        return await repository.ids_beside_representing(session, licence_ids)
+
+    async def ids_of_type(self, session: AsyncSession, type_code: str, after: str | None, limit: int) -> Sequence[str]:
+        """Licences of a type in the order of their ids, from after `after`."""
+        return await repository.ids_of_type(session, type_code, after, limit)
 
     async def count(self, session: AsyncSession) -> int:
         """How many licence records there are, every version counted."""

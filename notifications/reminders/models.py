@@ -1,6 +1,7 @@
 """Reminders, their states, and what a run did."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
@@ -58,3 +59,4 @@ class QueueReport:
     queued: int = 0
     overtaken: int = 0
     lapsed: int = 0
+    stages: Mapping[tuple[str, str], int] = field(default_factory=dict)  # of the queued, by type and stage

@@ -1,7 +1,6 @@
 """The calendar of reminders. Pure: a change, the stages and the day in, plans out.
 
-Days are Shanghai calendar days and the last valid day is inclusive. Nothing here knows working days: a window that
-the law counts in working days is a matter of the type pack's stages.
+Days are Shanghai days and the last valid day is inclusive; `calendar.py` counts back from it.
 """
 
 from collections.abc import Iterable
@@ -9,13 +8,12 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from notifications.models import LicenceChange, Stage
+from notifications.reminders.calendar import day_before
 from notifications.reminders.models import Plan, Reminder, ReminderState
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 DUE_HOUR = 9  # the first hour at which a message does not wake anybody
 CATCH_UP_DAYS = 30  # nobody is reminded of a licence that expired longer ago: by then it is a new application
-
-_FIRST_DAY, _LAST_DAY = date.min.toordinal(), date.max.toordinal()
 
 
 def today(now: datetime) -> date:
@@ -48,7 +46,7 @@ def plan(change: LicenceChange, stages: Iterable[Stage], day: date) -> tuple[Pla
             type_code=change.type_code,
             valid_until=change.valid_until,
             stage=stage.name,
-            due_on=_days_before(change.valid_until, stage.days_before),
+            due_on=day_before(change.valid_until, stage.leads),
             holder_id=holder_id,
         )
         for holder_id in dict.fromkeys(change.holder_ids)
@@ -73,8 +71,3 @@ def newest_of_each_licence(due: Iterable[Reminder], queued: Iterable[Reminder]) 
 def _rank(reminder: Reminder) -> tuple[date, bool, int, str]:
     was_queued = reminder.state is not ReminderState.PLANNED
     return reminder.plan.due_on, was_queued, reminder.plan.licence_version, reminder.plan.stage
-
-
-def _days_before(day: date, days: int) -> date:
-    # Clamped: year 9999 is in use as "no end", and a stage may count past either end of the calendar.
-    return date.fromordinal(max(_FIRST_DAY, min(day.toordinal() - days, _LAST_DAY)))

@@ -5,7 +5,7 @@ LOCKED), so that the two cannot wait for each other.
 """
 
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
@@ -15,10 +15,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications.reminders.models import Plan, Reminder, ReminderState
-from notifications.reminders.tables import FollowedLicenceRow, ReminderDigestRow, ReminderRow
+from notifications.reminders.tables import FollowedLicenceRow, ReminderDigestRow, ReminderRow, ReminderRulesRow
 
 _reminders = ReminderRow.metadata.tables["reminder"]
 _followed = FollowedLicenceRow.metadata.tables["reminder_followed_licence"]
+_rules = ReminderRulesRow.metadata.tables["reminder_rules"]
 _digests = ReminderDigestRow.metadata.tables["reminder_digest"]
 _r, _d = _reminders.c, _digests.c
 
@@ -80,6 +81,29 @@ class ReminderRepository:
     async def move(self, ids: Collection[str], state: ReminderState, now: datetime) -> None:
         """Set the state of reminders that this transaction has locked."""
         await self._run(update(_reminders).where(_r.id.in_(ids)).values(state=state, changed_at=now))
+
+    async def outdated_type(self, rules: Mapping[str, str]) -> tuple[str, str | None] | None:
+        """A type that is planned by other rules than these, or not yet to the end, and the place to go on from.
+
+        A type whose rules were never noted is gone through once from the start. The row is locked; who finds it locked
+        looks at the next type.
+        """
+        first = [{"type_code": code, "fingerprint": print_, "planned_to": ""} for code, print_ in sorted(rules.items())]
+        if first:
+            await self._run(insert(_rules).values(first).on_conflict_do_nothing(index_elements=["type_code"]))
+        for row in await self._run(select(_rules)):
+            by = rules.get(row.type_code, row.fingerprint)
+            if row.fingerprint != by or row.planned_to is not None:
+                statement = select(_rules).where(_rules.c.type_code == row.type_code)
+                locked = await self._run(statement.with_for_update(skip_locked=True))
+                if locked and (locked[0].fingerprint, locked[0].planned_to) == (row.fingerprint, row.planned_to):
+                    return row.type_code, row.planned_to if row.fingerprint == by else None
+        return None
+
+    async def keep_place(self, type_code: str, fingerprint: str, planned_to: str | None) -> None:
+        """Note by which rules a type was planned, and how far."""
+        changed = {"fingerprint": fingerprint, "planned_to": planned_to}
+        await self._run(update(_rules).where(_rules.c.type_code == type_code).values(changed))
 
     async def lapse(self, due_by: date, expired_before: date, now: datetime) -> int:
         """Give up what is due for licences that expired before a day; gives the number."""

@@ -1,16 +1,20 @@
 """Plan reminders as licences change; hand over what is due."""
 
-from collections import defaultdict
+import hashlib
+import json
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import date, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from notifications.models import Bilingual, LicenceChange
+from notifications.models import Bilingual, LeadUnit, LicenceChange, Stage
 from notifications.outbox.models import Digest
 from notifications.outbox.service import Outbox
 from notifications.ports import Clock, LicenceChanges, ReminderRules
+from notifications.preferences import EXPIRY, Choices, Preferences
 from notifications.reminders import planning, wording
+from notifications.reminders.calendar import HOLIDAYS_OF
 from notifications.reminders.models import FollowReport, QueueReport, Reminder, ReminderState
 from notifications.reminders.repository import ReminderRepository
 
@@ -36,6 +40,7 @@ class ReminderService:
         self._rules = rules
         self._outbox = outbox
         self._renew_at = renew_at
+        self._preferences = Preferences(clock)
 
     async def follow(self, session: AsyncSession, limit: int = 100) -> FollowReport:
         """Plan and withdraw according to the next `limit` licence changes.
@@ -55,6 +60,28 @@ class ReminderService:
             more, less = await self._replan(session, change)
             planned, withdrawn = planned + more, withdrawn + less
         return FollowReport(len(changes), planned, withdrawn)
+
+    async def follow_rules(self, session: AsyncSession, limit: int = 100) -> FollowReport:
+        """Plan anew what is not yet sent of a type whose rules are no longer those it was planned by.
+
+        One part of one type a call; the place reached is kept with the new rules, so that a run that is broken off goes
+        on, and of several workers one goes on at a time.
+        """
+        repository = ReminderRepository(session)
+        rules = {code: fingerprint(self._rules.stages(code)) for code in self._rules.type_codes()}
+        place = await repository.outdated_type(rules)
+        if place is None:
+            return FollowReport()
+        type_code, after = place
+        changes = await self._changes.of_type(session, type_code, after, limit)
+        planned = withdrawn = 0
+        for change in changes:
+            if await repository.advance(change.licence_id, change.licence_version):
+                more, less = await self._replan(session, change)
+                planned, withdrawn = planned + more, withdrawn + less
+        last = changes[-1].licence_id if len(changes) == limit else None
+        await repository.keep_place(type_code, rules[type_code], last)
+        return FollowReport(max(len(changes), 1), planned, withdrawn)
 
     async def _replan(self, session: AsyncSession, change: LicenceChange) -> tuple[int, int]:
         repository, now = ReminderRepository(session), self._clock.now()
@@ -93,12 +120,13 @@ class ReminderService:
         due = await repository.due(holder_ids, day)
         queued = await repository.queued(holder_ids, {reminder.plan.licence_id for reminder in due})
         due_of, queued_of = _by_holder(due), _by_holder(queued)
+        choices = await self._preferences.of(session, holder_ids)
         sent: list[str] = []
         digests: list[Digest] = []
         for holder_id in holder_ids:
             newest = planning.newest_of_each_licence(due_of[holder_id], queued_of[holder_id])
             if newest:
-                digests.append(self._digest(holder_id, day, newest))
+                digests.append(self._digest(holder_id, day, newest, choices[holder_id]))
                 sent += [reminder.id for reminder in newest]
             else:
                 await repository.release_digest(holder_id, day)
@@ -106,11 +134,17 @@ class ReminderService:
         overtaken = {reminder.id for reminder in due} - set(sent)
         await repository.move(sent, ReminderState.QUEUED, now)
         await repository.move(overtaken, ReminderState.OVERTAKEN, now)
-        return QueueReport(len(sent), len(overtaken), lapsed)
+        stages = Counter((r.plan.type_code, r.plan.stage) for r in due if r.id in set(sent))
+        return QueueReport(len(sent), len(overtaken), lapsed, stages)
 
-    def _digest(self, holder_id: str, day: date, reminders: list[Reminder]) -> Digest:
+    def _digest(self, holder_id: str, day: date, reminders: list[Reminder], choices: Choices) -> Digest:
         today = planning.today(self._clock.now())
-        entries = [wording.entry(r, self._rules.wording(r.plan.type_code), today) for r in reminders]
+        entries = [
+            wording.entry(
+                one, self._rules.wording(one.plan.type_code), today, choices.muted_for(EXPIRY, one.plan.type_code)
+            )
+            for one in reminders
+        ]
         return wording.digest(holder_id, day, entries, self._renew_at)
 
 
@@ -119,3 +153,11 @@ def _by_holder(reminders: list[Reminder]) -> defaultdict[str, list[Reminder]]:
     for reminder in reminders:
         grouped[reminder.plan.holder_id].append(reminder)
     return grouped
+
+
+def fingerprint(stages: Sequence[Stage]) -> str:
+    """Equal for rules that plan alike: the stages, and the calendar by which working days are counted."""
+    by_holidays = any(lead.unit is LeadUnit.WORKING_DAYS for stage in stages for lead in stage.leads)
+    said = [[stage.name, [[lead.amount, lead.unit.value] for lead in stage.leads]] for stage in stages]
+    text = json.dumps([said, HOLIDAYS_OF if by_holidays else ""])
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -19,6 +19,7 @@ class ReminderRow(SQLModel, table=True):
             postgresql_where=text("state = 'planned'"),
             sqlite_where=text("state = 'planned'"),
         ),
+        Index("ix_reminder_type_due", "type_code", "due_on"),
     )
 
     id: str = Field(primary_key=True)
@@ -41,6 +42,16 @@ class FollowedLicenceRow(SQLModel, table=True):
 
     licence_id: str = Field(primary_key=True)
     licence_version: int
+
+
+class ReminderRulesRow(SQLModel, table=True):
+    """The rules by which a type's reminders are planned, and how far the planning by them has come."""
+
+    __tablename__ = "reminder_rules"
+
+    type_code: str = Field(primary_key=True, max_length=64)
+    fingerprint: str = Field(max_length=32)
+    planned_to: str | None = Field(default=None, max_length=32)  # a licence's id; None: to the end
 
 
 class ReminderDigestRow(SQLModel, table=True):

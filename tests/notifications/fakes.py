@@ -17,6 +17,7 @@ from notifications import (
     Device,
     DeviceKind,
     Inbox,
+    Lead,
     LicenceChange,
     Outbox,
     OutgoingMessage,
@@ -41,7 +42,7 @@ def phone(address: str) -> Device:
 
 
 SOON = TODAY + timedelta(days=30)
-STAGES = (Stage("P90D", 90), Stage("P30D", 30), Stage("P7D", 7))
+STAGES = (Stage("P90D", (Lead(90),)), Stage("P30D", (Lead(30),)), Stage("P7D", (Lead(7),)))
 
 
 class FakeChanges:
@@ -64,6 +65,12 @@ class FakeChanges:
         event.listen(session.sync_session, "after_commit", commit, once=True)
         return changes
 
+    async def of_type(
+        self, session: AsyncSession, type_code: str, after: str | None, limit: int
+    ) -> Sequence[LicenceChange]:
+        newest = {change.licence_id: change for change in self._log if change.type_code == type_code}
+        return [newest[one] for one in sorted(newest) if after is None or one > after][:limit]
+
 
 class FakeRules:
     def __init__(self) -> None:
@@ -72,6 +79,9 @@ class FakeRules:
             "food": Bilingual("食品经营许可证", "food business licence"),
             "driving": Bilingual("机动车驾驶证", "driving licence"),
         }
+
+    def type_codes(self) -> Collection[str]:
+        return self.by_type
 
     def stages(self, type_code: str) -> Sequence[Stage]:
         return self.by_type.get(type_code, ())

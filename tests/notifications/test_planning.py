@@ -9,7 +9,7 @@ from pathlib import Path
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from notifications import DeliveryPolicy, LicenceChange, Stage
+from notifications import DeliveryPolicy, Lead, LicenceChange, Stage
 from notifications.reminders.models import Plan, Reminder, ReminderState
 from notifications.reminders.planning import digest_day, newest_of_each_licence, plan, today
 from tests.fakes import FakeClock
@@ -30,8 +30,8 @@ changes = st.builds(
 
 
 @given(changes, stages, st.dates())
-@example(LicenceChange("l", 1, "food", ("h",), True, date.max), [Stage("A", -1)], date.min)
-@example(LicenceChange("l", 1, "food", ("h",), True, date.min), [Stage("A", 1)], date.min)
+@example(LicenceChange("l", 1, "food", ("h",), True, date.max), [Stage("A", (Lead(-1),))], date.min)
+@example(LicenceChange("l", 1, "food", ("h",), True, date.min), [Stage("A", (Lead(1),))], date.min)
 def test_any_change_on_any_day_gives_each_plan_once(change: LicenceChange, stages: list[Stage], day: date) -> None:
     plans = plan(change, stages, day)
     assert len({planned.occasion for planned in plans}) == len(plans)

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from notifications import ChannelUnavailable, Stage, TickReport
+from notifications import ChannelUnavailable, Lead, Stage, TickReport
 from tests.notifications.fakes import SOON, TODAY, City, food
 
 
@@ -32,7 +32,7 @@ async def test_a_second_run_right_after_sends_nothing(city: City) -> None:
 
 async def test_nothing_is_sent_before_nine_in_shanghai_on_the_due_day(city: City) -> None:
     city.changes.write(food(valid_until=SOON + timedelta(days=1)))
-    city.rules.by_type["food"] = (Stage("P30D", 30),)
+    city.rules.by_type["food"] = (Stage("P30D", (Lead(30),)),)
     _at(city, TODAY + timedelta(days=1), hour=9)
     city.clock.forward(seconds=-1)
     assert (await city.tick()).sent == 0
@@ -42,7 +42,7 @@ async def test_nothing_is_sent_before_nine_in_shanghai_on_the_due_day(city: City
 
 async def test_three_missed_days_are_caught_up_once(city: City) -> None:
     city.changes.write(food(valid_until=TODAY + timedelta(days=31)))
-    city.rules.by_type["food"] = (Stage("P30D", 30),)
+    city.rules.by_type["food"] = (Stage("P30D", (Lead(30),)),)
     assert (await city.tick()).sent == 0
     city.clock.forward(days=4)
     assert (await city.tick()).queued == 1
@@ -61,7 +61,7 @@ async def test_of_several_missed_stages_only_the_newest_goes_out(city: City) -> 
 async def test_a_stage_added_late_does_not_follow_a_later_one(city: City) -> None:
     city.changes.write(food())
     await city.tick()
-    city.rules.by_type["food"] += (Stage("P60D", 60),)
+    city.rules.by_type["food"] += (Stage("P60D", (Lead(60),)),)
     city.changes.write(food(licence_version=2))
     city.clock.forward(days=1)
     assert await city.tick() == TickReport(planned=1)
@@ -108,7 +108,7 @@ async def test_two_holders_of_one_licence_are_both_told(city: City) -> None:
 
 
 async def test_a_holder_who_leaves_a_licence_is_not_told(city: City) -> None:
-    city.rules.by_type["food"] = (Stage("P7D", 7),)
+    city.rules.by_type["food"] = (Stage("P7D", (Lead(7),)),)
     city.changes.write(food(holder_ids=("holder-1", "holder-2")))
     await city.tick()
     city.changes.write(food(licence_version=2, holder_ids=("holder-2",)))
@@ -257,7 +257,7 @@ async def test_runs_missed_until_long_after_expiry_send_nothing(city: City) -> N
 
 
 async def test_29_february_is_a_last_day_like_any_other(city: City) -> None:
-    city.rules.by_type["food"] = (Stage("P365D", 365), Stage("P1D", 1))
+    city.rules.by_type["food"] = (Stage("P365D", (Lead(365),)), Stage("P1D", (Lead(1),)))
     city.changes.write(food(valid_until=date(2028, 2, 29)))
     await city.tick()
     for day, sent in (

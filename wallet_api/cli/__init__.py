@@ -15,6 +15,7 @@ from wallet_api.cli import (
     operate,
     operators,
     outbox,
+    reminders,
     scenes,
     store,
     upkeep,
@@ -46,6 +47,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(access_log.app, name="access-log")
 app.add_typer(operators.app, name="operators")
 app.add_typer(outbox.app, name="outbox")
+app.add_typer(reminders.app, name="reminders")
 
 
 def main() -> None:

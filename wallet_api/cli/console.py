@@ -43,15 +43,18 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 @asynccontextmanager
-async def opened(settings: Settings | None = None, *, start: bool = True) -> AsyncIterator[Platform]:
+async def opened(
+    settings: Settings | None = None, *, start: bool = True, platform: Platform | None = None
+) -> AsyncIterator[Platform]:
     """A platform with an up-to-date schema and its keys loaded; in the embedded mode the schema is brought up to date.
 
     Production: a schema that is not current is refused, `liangzheng migrate` mends it.
 
     Args:
+        platform: wired already.
         start: false leaves the keys alone: what mends them must run when they cannot be loaded.
     """
-    platform = Platform.of(settings or Settings())
+    platform = platform or Platform.of(settings or Settings())
     try:
         if platform.settings.deployment == "embedded":
             await migrations.upgrade(platform.database)

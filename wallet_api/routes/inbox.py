@@ -12,8 +12,11 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from notifications import Device, InboxMessage, RegisteredDevice, fcm_device, web_push_device
+from notifications import Choices, Device, InboxMessage, RegisteredDevice, fcm_device, web_push_device
+from notifications.outbox.models import EVERY_CHANNEL
+from notifications.preferences import KINDS
 from wallet_api.dependencies import AppPlatform, SignedInHolder
+from wallet_api.openapi import answers
 from wallet_api.problems import NO_STORE
 from wallet_api.wiring import Platform
 
@@ -44,6 +47,28 @@ class DeviceRegistration(BaseModel):
     def device(self) -> Device:
         """The device in its normal form, or NotificationsError `device_malformed`."""
         return web_push_device(self.web_push) if self.web_push is not None else fcm_device(self.fcm or "")
+
+
+class ChannelSwitches(BaseModel):
+    """Whether a kind of message goes over a channel."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    inbox: bool = True
+    push: bool = True
+    sms: bool = True
+
+
+class NotificationSettings(BaseModel):
+    """Kind of message → channels, and licence types whose reminders go to the inbox alone.
+
+    Kinds: `licence_expiry` and `licence_news` (statutory: the inbox stays on), `credential_offer`, `licence_shown`.
+    """
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    kinds: dict[str, ChannelSwitches] = Field(default_factory=dict, max_length=20)
+    silent_types: list[str] = Field(default_factory=list, max_length=500)
 
 
 @router.get("/inbox")
@@ -131,6 +156,38 @@ async def remove_device(device_id: MessageId, holder_id: SignedInHolder, platfor
     async with platform.database.transaction() as session:
         await platform.devices.remove(session, holder_id, device_id)
     return Response(status_code=204)
+
+
+@router.get("/notification-settings", responses=answers({200: NotificationSettings}))
+async def read_settings(holder_id: SignedInHolder, platform: AppPlatform) -> JSONResponse:
+    """What the holder is told, and where."""
+    async with platform.database.snapshot() as session:
+        choices = (await platform.preferences.of(session, [holder_id]))[holder_id]
+    return JSONResponse(_settings(choices), 200, NO_STORE)
+
+
+@router.put("/notification-settings", responses=answers({200: NotificationSettings}, 422))
+async def choose_settings(
+    wanted: NotificationSettings, holder_id: SignedInHolder, platform: AppPlatform
+) -> JSONResponse:
+    """Replace the holder's choices; what is left out is as at first. A statutory notice always reaches the inbox."""
+    for code in wanted.silent_types:
+        platform.catalogue.get(code)
+    choices = Choices(
+        {kind: frozenset(name for name, on in dict(one).items() if not on) for kind, one in wanted.kinds.items()},
+        frozenset(wanted.silent_types),
+    )
+    async with platform.database.transaction() as session:
+        await platform.preferences.choose(session, holder_id, choices)
+    return JSONResponse(_settings(choices), 200, NO_STORE)
+
+
+def _settings(choices: Choices) -> dict[str, object]:
+    kinds = {}
+    for kind in KINDS:
+        off = choices.muted_for(kind, None)
+        kinds[kind] = {name: name not in off for name in EVERY_CHANNEL}
+    return {"kinds": kinds, "silent_types": sorted(choices.silent_types)}
 
 
 async def inbox_events(platform: Platform, holder_id: str) -> AsyncGenerator[ServerSentEvent, None]:

@@ -1,6 +1,7 @@
 """A licence type as the API tells of it. Texts stand there by language tag: `{"zh-CN": …, "en": …}`."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
@@ -81,7 +82,8 @@ class ReminderAnswer(BaseModel):
     """A reminder before the licence ends."""
 
     stage: str
-    days_before: int
+    before: LeadAnswer
+    counted_from: Literal["end", "opens", "closes"]
     name: Text
 
 
@@ -164,7 +166,13 @@ def detail(kind: LicenceType, versions: Sequence[int], public_url: str) -> TypeD
         ),
         renewal=kind.renewal and _renewal(kind.renewal),
         reminders=[
-            ReminderAnswer(stage=one.stage, days_before=one.days_before, name=_text(one.name)) for one in kind.reminders
+            ReminderAnswer(
+                stage=one.stage,
+                before=_lead(one.before),
+                counted_from=one.counted_from.value,
+                name=_text(one.name),
+            )
+            for one in kind.reminders
         ],
         scenes=[_scene(scene) for scene in kind.scenes],
         matters=[MatterAnswer(code=matter.code, name=_text(matter.name)) for matter in kind.matters],

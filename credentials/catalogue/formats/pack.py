@@ -27,6 +27,7 @@ from credentials.catalogue.models import (
     ReminderStage,
     RenewalWindow,
     Scene,
+    StageBase,
     ValidityPolicy,
 )
 
@@ -79,8 +80,8 @@ def read_pack(pack: bytes, face_svg: bytes, *, file: str, face_file: str) -> Lic
     authority = _authority(fields["defining_authority"], area=False)
     holder = fields["holder"].members(["category", "code_types", "joint"], ["represented_by"])
     category = holder["category"].choice(HolderCategory)
-    reminders = _reminders(fields["reminders"])
     renewal = None if fields["renewal"].is_null else _renewal(fields["renewal"])
+    reminders = _reminders(fields["reminders"], renewal)
     if reminders and renewal is None:
         raise fields["renewal"].refused("pack_field_not_allowed", "reminders need the rule that they follow")
     return LicenceType(
@@ -230,15 +231,27 @@ def _lead_time(field: Field) -> LeadTime:
     return LeadTime(members["before"].integer(0, MAX_LEAD_DAYS), members["unit"].choice(LeadUnit))
 
 
-def _reminders(field: Field) -> tuple[ReminderStage, ...]:
+def _reminders(field: Field, renewal: RenewalWindow | None) -> tuple[ReminderStage, ...]:
     stages: list[ReminderStage] = []
     for element in field.elements(0, 10):
-        members = element.members(["stage", "days_before", "name"])
-        when = members["days_before"]
-        days = when.integer(0, MAX_LEAD_DAYS)
-        if stages and days >= stages[-1].days_before:
-            raise when.refused("pack_field_not_allowed", "stages stand in the order they fall due")
-        stages.append(ReminderStage(members["stage"].text(pattern=SLUG), days, _localised(members["name"])))
+        members = element.members(["stage", "name"], ["days_before", "before"])
+        stage, name = members["stage"].text(pattern=SLUG), _localised(members["name"])
+        days, before = members.get("days_before"), members.get("before")
+        if (days is None) == (before is None):
+            raise element.refused("pack_field_not_allowed", "give either days_before or before")
+        if before is not None:
+            parts = before.members(["amount", "unit", "from"])
+            lead = LeadTime(parts["amount"].integer(0, MAX_LEAD_DAYS), parts["unit"].choice(LeadUnit))
+            stages.append(ReminderStage(stage, lead, name, parts["from"].choice(StageBase)))
+            if stages[-1].counted_from is StageBase.OPENS and (renewal is None or renewal.opens is None):
+                raise parts["from"].refused("pack_field_not_allowed", "the renewal window has no opening")
+        elif days is not None:
+            lead = LeadTime(days.integer(0, MAX_LEAD_DAYS), LeadUnit.DAYS)
+            stages.append(ReminderStage(stage, lead, name))
+        if len(stages) > 1 and stages[-1].about_days(renewal) >= stages[-2].about_days(renewal):
+            raise (days or before or element).refused(
+                "pack_field_not_allowed", "stages stand in the order they fall due"
+            )
     return field.distinct(stages, lambda stage: stage.stage, "this stage")
 
 

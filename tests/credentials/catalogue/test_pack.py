@@ -35,7 +35,7 @@ def test_a_pack_says_everything_about_its_type() -> None:
     assert kind.renewal is not None
     assert kind.renewal.opens == LeadTime(1, LeadUnit.MONTHS)
     assert kind.renewal.source.en == "Dog rules, art. 10"
-    assert [(stage.stage, stage.days_before) for stage in kind.reminders] == [("one-month", 30), ("last-day", 0)]
+    assert [(stage.stage, stage.before.amount) for stage in kind.reminders] == [("one-month", 30), ("last-day", 0)]
     assert [scene.items for scene in kind.scenes] == [("holder_name", "dog_name", "valid_until")]
     assert [matter.code for matter in kind.matters] == ["DOG-1"]
     assert kind.face.svg == FACE.encode()

@@ -1,0 +1,138 @@
+"""Reminders as the platform has them: switches, coverage, whoever acts for a company, and rehearsals."""
+
+import asyncio
+import json
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from credentials.catalogue import Catalogue
+from credentials.registry import SHANGHAI, IntakeSource
+from notifications import LicenceChange
+from tests.credentials.rows import business_row, driving_row
+from tests.wallet_api.running import Running
+from tests.wallet_api.showing import refusal
+from tests.wallet_api.test_inbox import signed_in
+from wallet_api.cli import app
+from wallet_api.migrations import upgrade
+from wallet_api.reminding import PackRules, StoredChanges
+from wallet_api.sample import City
+from wallet_api.settings import Settings
+from wallet_api.wiring import Platform
+
+AT = "/api/v1/me/notification-settings"
+
+
+async def test_a_holder_reads_and_changes_what_rings(running: Running) -> None:
+    wallet = await signed_in(running)
+    first = (await wallet.call("GET", AT)).json()
+    assert first["kinds"]["licence_expiry"] == {"inbox": True, "push": True, "sms": True}
+    assert first["kinds"]["licence_shown"] == {"inbox": True, "push": False, "sms": False}
+    wanted = {"kinds": {"licence_shown": {"push": True}}, "silent_types": ["driving-licence"]}
+    changed = await wallet.call("PUT", AT, json=wanted)
+    assert changed.status_code == 200, changed.text
+    assert changed.json()["kinds"]["licence_shown"] == {"inbox": True, "push": True, "sms": True}
+    assert (await wallet.call("GET", AT)).json() == changed.json()
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"kinds": {"licence_expiry": {"inbox": False}}}, "statutory_notice_needs_a_channel"),
+        ({"kinds": {"gossip": {}}}, "preference_unknown"),
+        ({"silent_types": ["no-such-type"]}, "type_unknown"),
+        ({"kinds": {"licence_shown": {"push": "no"}}}, "request_invalid"),
+        ({"more": 1}, "request_invalid"),
+    ]
+    for body, code in wrong:
+        answer = await wallet.call("PUT", AT, json=body)
+        assert refusal(answer)[1] == code or answer.status_code in (404, 422), (body, answer.text)
+        assert 400 <= answer.status_code < 500
+    assert (await wallet.call("GET", AT)).json() == changed.json()
+
+
+async def test_a_department_sees_how_far_reminders_of_its_types_reached(running: Running) -> None:
+    department = await running.department()
+    soon = (running.clock.now().astimezone(SHANGHAI).date() + timedelta(days=20)).isoformat()
+    await running.take(driving_row(1, certificate_validate_end=soon))
+    await running.platform.remind()
+    told = (await department.get("/api/v1/reminder-coverage", first="2026-01-01", last="2026-12-31")).json()
+    stages = {one["stage"]: one for one in told["stages"] if one["type_code"] == "driving-licence"}
+    assert sum(one["reminders"].get("queued", 0) for one in stages.values()) == 1
+    (queued,) = [one for one in stages.values() if "queued" in one["reminders"]]
+    assert queued["channels"]["inbox"] == {"delivered": 1}
+    assert (await department.get("/api/v1/reminder-coverage", first="2020-01-01")).status_code == 422
+    assert (await department.get("/api/v1/reminder-coverage", first="yesterday")).status_code == 422
+
+
+async def test_who_acts_for_a_company_hears_of_its_licences_from_then_on(running: Running) -> None:
+    database = running.platform.database
+    platform = Platform.of(running.platform.settings, clock=running.clock, database=database)
+    kind = platform.catalogue.get("food-business-licence")
+    company = business_row(1)["certificate_holders"]
+    row = City(platform.catalogue, seed=3, today=date(2026, 11, 1)).row(kind, 1) | {"certificate_holders": company}
+
+    async def changes_after(taken: dict[str, Any]) -> dict[str, LicenceChange]:
+        report = await platform.intake.take_all(database, IntakeSource("test", None), [_line(taken)])
+        assert report.accepted == 1
+        async with database.transaction() as session:
+            feed = await StoredChanges(platform.registry).pull(session, "test", 10)
+        return {one.type_code: one for one in feed}
+
+    alone = (await changes_after(row))[kind.code]
+    assert len(alone.holder_ids) == 1
+    named = await changes_after(business_row(1))  # names a person
+    async with database.snapshot() as session:
+        acting = await platform.registry.representatives(session, alone.holder_ids)
+        again = await StoredChanges(platform.registry).of_type(session, kind.code, None, 10)
+    assert named[kind.code].holder_ids == (*alone.holder_ids, *acting[alone.holder_ids[0]])
+    assert len(named[kind.code].holder_ids) == 2
+    assert again == [named[kind.code]]
+
+
+def _line(row: dict[str, Any]) -> bytes:
+    return json.dumps(row).encode()
+
+
+def test_every_shipped_stage_is_counted_from_something_that_is_there() -> None:
+    rules = PackRules(Catalogue.default())
+    stages = {code: list(rules.stages(code)) for code in rules.type_codes()}
+    assert sum(map(len, stages.values())) > 40
+    food = {stage.name: stage.leads for stage in stages["food-business-licence"]}
+    assert [(lead.amount, lead.unit.value) for lead in food["renewal-opens"]] == [(90, "working-days")]
+    assert [lead.amount for lead in food["renewal-closes-soon"]] == [15, 10]
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store with some licences that come to their end."""
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+    asyncio.run(_fill())
+
+
+async def _fill() -> None:
+    platform = Platform.of(Settings())
+    await upgrade(platform.database)
+    today = platform.clock.now().astimezone(SHANGHAI).date()
+    city = City(platform.catalogue, seed=1, today=today)
+    await platform.intake.take_all(platform.database, IntakeSource("test", None), [_line(row) for row in city.rows(60)])
+    await platform.close()
+
+
+def reminders(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["reminders", *arguments])
+
+
+@pytest.mark.usefixtures("store")
+def test_a_rehearsal_shows_a_day_and_keeps_nothing() -> None:
+    first = reminders("plan", "--at", "2027-03-01")
+    assert first.exit_code == 0, first.output
+    assert "nothing was written or sent" in first.output
+    assert first.output == reminders("run", "--at", "2027-03-01", "--dry-run").output
+    count = int(first.output.split("in all ")[1].split()[0])
+    assert count > 0
+    done = reminders("run", "--at", "2027-03-01")
+    assert f"queued {count}," in done.output, done.output
+    assert "queued 0," in reminders("run", "--at", "2027-03-01").output
+    assert reminders("plan", "--at", "soon").exit_code == 2
+    assert "no reminder was due" in reminders("coverage", "--days", "1").output

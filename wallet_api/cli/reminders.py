@@ -1,0 +1,107 @@
+"""Reminders: run them, or rehearse a day and see what would go out."""
+
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime, time, timedelta
+from typing import Annotated
+
+import typer
+
+from credentials.registry import SHANGHAI
+from notifications import TickReport, coverage
+from notifications.reminders.planning import DUE_HOUR, today
+from notifications.service import BATCH
+from wallet_api.cli.console import console, opened, run
+from wallet_api.cli.operate import remind
+from wallet_api.clock import StandingClock
+from wallet_api.database import Rehearsal
+from wallet_api.settings import Settings
+from wallet_api.wiring import Platform
+
+app = typer.Typer(no_args_is_help=True, help=__doc__)
+
+At = Annotated[datetime | None, typer.Option("--at", formats=["%Y-%m-%d"], help="As if it were 09:00 of this day.")]
+
+
+@app.command()
+def plan(at: At = None) -> None:
+    """Show what is planned and would be told on a day, by type and stage. Nothing is written or sent."""
+    _show(run(_rehearse(at)), "would be told")
+
+
+@app.command("run")
+def run_reminders(
+    at: At = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go out.")] = False,
+) -> None:
+    """Plan, queue and deliver once, as the worker does every minute; `--at` does it as if it were that day."""
+    if dry_run:
+        _show(run(_rehearse(at)), "would be told")
+    elif at is None:
+        remind()
+    else:
+        report = run(_run_at(at))
+        console.print(f"[green]✓[/] planned {report.planned}, queued {report.queued}, sent {report.sent}")
+
+
+@app.command("coverage")
+def show_coverage(days: Annotated[int, typer.Option(min=1, max=366, help="Up to today.")] = 30) -> None:
+    """Show how far the reminders that were due in the last days reached."""
+    run(_coverage(days))
+
+
+async def _rehearse(at: datetime | None) -> Mapping[tuple[str, str], int]:
+    """Everything of a run but the sending, in a transaction that is not kept."""
+    async with _opened_at(at) as platform, platform.database.rehearsal() as rehearsal:
+        return await _queue_all(platform, rehearsal)
+
+
+async def _queue_all(platform: Platform, rehearsal: Rehearsal) -> Mapping[tuple[str, str], int]:
+    found: Counter[tuple[str, str]] = Counter()
+    more = True
+    while more:
+        async with rehearsal.transaction() as session:
+            followed = await platform.reminders.follow(session, BATCH)
+        async with rehearsal.transaction() as session:
+            replanned = await platform.reminders.follow_rules(session, BATCH)
+        more = bool(followed.changes or replanned.changes)
+    more = True
+    while more:
+        async with rehearsal.transaction() as session:
+            due = await platform.reminders.queue_due(session, BATCH)
+        found.update(due.stages)
+        more = due.queued + due.overtaken > 0
+    return found
+
+
+async def _run_at(at: datetime) -> TickReport:
+    async with _opened_at(at) as platform:
+        return await platform.remind()
+
+
+def _opened_at(at: datetime | None) -> AbstractAsyncContextManager[Platform]:
+    if at is None:
+        return opened(start=False)
+    instant = datetime.combine(at.date(), time(DUE_HOUR), SHANGHAI)
+    return opened(start=False, platform=Platform.of(Settings(), clock=StandingClock(instant)))
+
+
+def _show(found: Mapping[tuple[str, str], int], verb: str) -> None:
+    for (type_code, stage), count in sorted(found.items()):
+        console.print(f"{type_code}  {stage}  {count}")
+    console.print(f"in all {sum(found.values())} reminders {verb}; nothing was written or sent")
+
+
+async def _coverage(days: int) -> None:
+    async with opened(start=False) as platform, platform.database.snapshot() as session:
+        until = today(platform.clock.now())
+        codes = [kind.code for kind in platform.catalogue.types()]
+        stages = await coverage(session, codes, until - timedelta(days=days), until)
+    for one in stages:
+        reminders = ", ".join(f"{state} {count}" for state, count in sorted(one.reminders.items()))
+        console.print(f"{one.type_code}  {one.stage}  {reminders}")
+        for channel, outcomes in sorted(one.channels.items()):
+            console.print(f"    {channel}: " + ", ".join(f"{what} {count}" for what, count in sorted(outcomes.items())))
+    if not stages:
+        console.print("no reminder was due")
