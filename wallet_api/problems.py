@@ -37,6 +37,7 @@ from presentation.shows import DeviceKeyUnknown, NotShowable, PassRequestInvalid
 from presentation.verifiers import VerifierInvalid, VerifierSuspended, VerifierUnknown
 from wallet_api.dependencies import Replayed
 from wallet_api.edge import CursorInvalid, IdempotencyRefused, LimitExceeded
+from wallet_api.noticing import NoPhone
 from wallet_api.oauth import AccessRefused, OAuthError
 
 NO_STORE = {"Cache-Control": "no-store"}
@@ -70,6 +71,7 @@ _STATUS: dict[type[Exception], int] = {
     PatternStopped: 429,
     JournalInvalid: 422,
     RowError: 422,
+    NoPhone: 409,
 }
 
 _NOTIFICATION_STATUS = {

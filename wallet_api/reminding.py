@@ -6,8 +6,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from credentials.catalogue import Catalogue, UnknownType
 from credentials.catalogue.models import HolderCategory, LeadTime, LeadUnit, ReminderStage, RenewalWindow, StageBase
-from credentials.registry import CertState, Registry, UnknownHolder
-from notifications import Bilingual, Contact, Devices, Lead, LicenceChange, Stage, Wording
+from credentials.registry import CertState, Holder, Registry
+from notifications import Bilingual, Contact, Devices, Lead, LicenceChange, RegisteredDevice, Stage, Wording
 from notifications import LeadUnit as NoticeUnit
 
 RENEWED_AT = Bilingual("“一网通办”", "the city's one-stop portal")
@@ -41,7 +41,7 @@ class StoredChanges:
         return await self._as_they_stand(session, licence_ids)
 
     async def _as_they_stand(self, session: AsyncSession, licence_ids: Iterable[str]) -> Sequence[LicenceChange]:
-        licences = [await self._registry.licence(session, licence_id) for licence_id in licence_ids]
+        licences = await self._registry.licences(session, list(licence_ids))
         holders = {holder_id for licence in licences for holder_id in licence.holder_ids}
         acting = await self._registry.representatives(session, holders)
         return [
@@ -100,17 +100,14 @@ class HolderContacts:
 
     async def find(self, session: AsyncSession, holder_ids: Collection[str]) -> Mapping[str, Contact]:
         """The number that a department gave, and the devices with push, asked for at send time only."""
-        found = {holder_id: await self._contact(session, holder_id) for holder_id in holder_ids}
-        return {holder_id: contact for holder_id, contact in found.items() if contact is not None}
+        holders = await self._registry.holders_by_id(session, holder_ids)
+        registered = await self._devices.of_holders(session, holder_ids)
+        return {holder_id: _contact(holder, registered.get(holder_id, ())) for holder_id, holder in holders.items()}
 
-    async def _contact(self, session: AsyncSession, holder_id: str) -> Contact | None:
-        try:
-            holder = await self._registry.holder(session, holder_id)
-        except UnknownHolder:
-            return None
-        registered = await self._devices.of_holder(session, holder_id)
-        language = registered[0].language if registered else "zh"  # of the wallet that was seen last
-        return Contact(tuple(one.device for one in registered), holder.mobile, language)
+
+def _contact(holder: Holder, registered: Sequence[RegisteredDevice]) -> Contact:
+    language = registered[0].language if registered else "zh"  # of the wallet that was seen last
+    return Contact(tuple(one.device for one in registered), holder.mobile, language)
 
 
 def _leads(stage: ReminderStage, renewal: RenewalWindow | None) -> tuple[Lead, ...]:

@@ -37,6 +37,7 @@ from wallet_api.delivering import Channels
 from wallet_api.deployment_secrets import Secrets
 from wallet_api.edge import Cursors, IdempotentRequests, Metrics, RateLimits
 from wallet_api.key_ring import LiveKeyRing
+from wallet_api.noticing import Notices
 from wallet_api.oauth import AuthorizationServer, OneTimeValues, SignIns
 from wallet_api.oauth.demo_provider import DemoProvider
 from wallet_api.oauth.openid_connect import OpenIdProvider, openid_provider
@@ -46,6 +47,8 @@ from wallet_api.operators import Operators
 from wallet_api.reminding import RENEWED_AT, HolderContacts, PackRules, StoredChanges
 from wallet_api.settings import Settings
 from wallet_api.showable import StoredLicences
+
+MAX_NEWS = 200  # batches of events a run
 
 PLATFORM_KEYS = (KeyPurpose.TRUST_LIST, KeyPurpose.STATUS, KeyPurpose.PASS, KeyPurpose.METADATA, KeyPurpose.CHECK)
 
@@ -90,6 +93,7 @@ class Platform:
     outbox: Outbox
     reminders: ReminderService
     preferences: Preferences
+    notices: Notices
     idempotency: IdempotentRequests
     cursors: Cursors
     limits: RateLimits
@@ -133,11 +137,12 @@ class Platform:
             channels.channels,
             DeliveryPolicy(sms_after_s=settings.push_wait_s, quiet=settings.quiet),
         )
+        preferences = Preferences(clock)
         issuance = Issuance(
             registry=registry,
             status=status,
             protector=secrets.protector,
-            notices=OfferMessages(outbox, registry, catalogue),
+            notices=OfferMessages(outbox, registry, catalogue, preferences),
             clock=clock,
             public_url=settings.public_url,
         )
@@ -220,7 +225,8 @@ class Platform:
             channels=channels,
             outbox=outbox,
             reminders=ReminderService(clock, StoredChanges(registry), PackRules(catalogue), outbox, RENEWED_AT),
-            preferences=Preferences(clock),
+            preferences=preferences,
+            notices=Notices(outbox, registry, catalogue, access_log, preferences, clock),
             idempotency=IdempotentRequests(database, secrets.protector, clock),
             cursors=Cursors(secrets.protector),
             limits=RateLimits(database, secrets.protector, clock, settings.rate_policies),
@@ -279,7 +285,13 @@ class Platform:
             await self.status.publish(session, self.key_ring.signer(KeyPurpose.STATUS))
 
     async def remind(self) -> TickReport:
-        """Plan reminders for what changed, queue what is due, deliver what waits."""
+        """Write notices of what happened, plan reminders for what changed, queue what is due, deliver what waits."""
+        for _ in range(MAX_NEWS):  # a bulk import must not hold back what is due: the next run goes on
+            async with self.database.transaction() as session:
+                if not await self.notices.tell_news(session):
+                    break
+        async with self.database.transaction() as session:
+            await self.notices.tell_showings(session)
         return await tick(self.database, self.reminders, self.outbox)
 
     def wanted_keys(self) -> Sequence[KeyRequest]:

@@ -417,6 +417,11 @@ async def holder_rows(session: AsyncSession, limit: int) -> list[Row[Any]]:
     return list(await session.execute(select(HOLDER).order_by(HOLDER.c.id).limit(limit)))
 
 
+async def holder_rows_by_id(session: AsyncSession, holder_ids: Collection[str]) -> list[Row[Any]]:
+    """These holders, as far as they are there."""
+    return list(await session.execute(select(HOLDER).where(HOLDER.c.id.in_(holder_ids))))
+
+
 async def holder_row_by_code(session: AsyncSession, code_index: bytes) -> Row[Any] | None:
     """The holder whose identity number has this blind index."""
     return (await session.execute(select(HOLDER).where(HOLDER.c.code_index == code_index))).first()

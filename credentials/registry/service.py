@@ -103,7 +103,7 @@ class Registry:
     async def by_number(self, session: AsyncSession, type_code: str, number: str) -> Sequence[Licence]:
         """Every version of the licences of a type that carry this number, oldest first."""
         index = self._protector.blind_index(f"number:{type_code}", number)
-        return await self._licences(session, await repository.licence_ids_by_number(session, index))
+        return await self.licences(session, await repository.licence_ids_by_number(session, index))
 
     async def lineage(self, session: AsyncSession, licence_id: str) -> Sequence[Licence]:
         """A licence with all that it took the place of and all that took its place, the oldest first.
@@ -114,11 +114,11 @@ class Registry:
         ids = await repository.lineage_ids(session, licence_id)
         if not ids:
             raise UnknownLicence("there is no such licence")
-        return await self._licences(session, ids)
+        return await self.licences(session, ids)
 
     async def of_holder(self, session: AsyncSession, holder_id: str) -> Sequence[Licence]:
         """All licences that name a holder, in whatever state, the newest first."""
-        return await self._licences(session, await repository.licence_ids_of_holder(session, holder_id))
+        return await self.licences(session, await repository.licence_ids_of_holder(session, holder_id))
 
     async def valid_licences(
         self,
@@ -133,7 +133,7 @@ class Registry:
         ids = await repository.licence_ids_where(
             session, type_code=type_code, last_day_from=last_day_from, last_day_until=last_day_until, limit=limit
         )
-        return await self._licences(session, ids)
+        return await self.licences(session, ids)
 
     async def list_licences(
         self, session: AsyncSession, wanted: LicenceFilter, after: tuple[datetime, str] | None, limit: int
@@ -179,6 +179,11 @@ class Registry:
         if row is None:
             raise UnknownHolder("the store holds nobody by this reference")
         return self._opened_holder(row)
+
+    async def holders_by_id(self, session: AsyncSession, holder_ids: Collection[str]) -> Mapping[str, Holder]:
+        """Those of these holders whom the store has, with one statement."""
+        rows = await repository.holder_rows_by_id(session, holder_ids)
+        return {row.id: self._opened_holder(row) for row in rows}
 
     async def holders(self, session: AsyncSession, limit: int) -> Sequence[Holder]:
         """Up to so many holders, the first that came first."""
@@ -230,8 +235,8 @@ class Registry:
         """The next events for a follower, oldest first; its cursor moves when the caller commits."""
         return await repository.pull_events(session, consumer, limit)
 
-    async def _licences(self, session: AsyncSession, licence_ids: Sequence[str]) -> Sequence[Licence]:
-        """These licences in this order, with two statements however many they are."""
+    async def licences(self, session: AsyncSession, licence_ids: Sequence[str]) -> Sequence[Licence]:
+        """These licences in this order, with two statements however many they are; those not there are left out."""
         if not licence_ids:
             return []
         rows = await repository.licence_rows(session, licence_ids)

@@ -1,5 +1,6 @@
 """The devices that take push: registered by wallets, forgotten when the provider no longer knows them."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -51,6 +52,15 @@ class Devices:
         device_id = await repository.save(values)
         await repository.keep_newest(holder_id, MAX_DEVICES)
         return device_id
+
+    async def of_holders(
+        self, session: AsyncSession, holder_ids: Collection[str]
+    ) -> Mapping[str, tuple[RegisteredDevice, ...]]:
+        """Holder → devices, the one seen last first; who has none is left out."""
+        found: dict[str, tuple[RegisteredDevice, ...]] = {}
+        for row in await DeviceRepository(session).of_holders(holder_ids):
+            found[row.holder_id] = (*found.get(row.holder_id, ()), self._opened(row))
+        return found
 
     async def of_holder(self, session: AsyncSession, holder_id: str) -> tuple[RegisteredDevice, ...]:
         """A holder's devices, the one seen last first."""

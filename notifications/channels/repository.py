@@ -1,7 +1,7 @@
 """All SQL of the inbox and of devices."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -88,6 +88,11 @@ class DeviceRepository:
     async def of_holder(self, holder_id: str) -> Sequence[Any]:
         """A holder's devices, the one seen last first."""
         return await self._run(select(_devices).where(_d.holder_id == holder_id).order_by(_d.seen_at.desc(), _d.id))
+
+    async def of_holders(self, holder_ids: Collection[str]) -> Sequence[Any]:
+        """The devices of several holders, of each the one seen last first."""
+        statement = select(_devices).where(_d.holder_id.in_(holder_ids))
+        return await self._run(statement.order_by(_d.holder_id, _d.seen_at.desc(), _d.id))
 
     async def keep_newest(self, holder_id: str, number: int) -> None:
         """Remove all but the devices seen last."""

@@ -1,6 +1,7 @@
 """All SQL of the access log."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, Table, insert, select, update
@@ -30,6 +31,12 @@ async def add(session: AsyncSession, entry: Mapping[str, Any]) -> None:
     await session.execute(
         update(HEAD).where(HEAD.c.holder_id == entry["holder_id"]).values(entry_hash=entry["entry_hash"])
     )
+
+
+async def holders_since(session: AsyncSession, since: datetime) -> Sequence[str]:
+    """Holders with a row recorded since an instant, in order."""
+    statement = select(ENTRY.c.holder_id).where(ENTRY.c.recorded_at >= since).distinct()
+    return (await session.scalars(statement.order_by(ENTRY.c.holder_id))).all()
 
 
 async def newest(session: AsyncSession, holder_id: str, before: int | None, limit: int) -> Sequence[Row[Any]]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row
@@ -48,6 +49,10 @@ class AccessLog:
         rows = await repository.newest(session, holder_id, before, limit + 1)
         entries = tuple(self._opened(row) for row in rows[:limit])
         return AccessPage(entries, more=len(rows) > limit)
+
+    async def holders_since(self, session: AsyncSession, since: datetime) -> Sequence[str]:
+        """Whose licences were checked on line since an instant, and whose offline checks arrived since then."""
+        return await repository.holders_since(session, since)
 
     async def holders(self, session: AsyncSession) -> AsyncIterator[str]:
         """Every holder that has a chain."""

@@ -15,7 +15,7 @@ class AccessLogRow(SQLModel, table=True):
     holder_id: str = Field(primary_key=True, max_length=32)
     sequence: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     at: datetime = Field(sa_type=DateTime(timezone=True))
-    recorded_at: datetime = Field(sa_type=DateTime(timezone=True))
+    recorded_at: datetime = Field(sa_type=DateTime(timezone=True), index=True)
     check_id: str = Field(max_length=32)
     client_id: str = Field(max_length=64)
     organisation: str = Field(max_length=200)

@@ -17,7 +17,10 @@ from tests.notifications.fakes import TODAY, City
 from wallet_api.database import Database
 from wallet_api.protection import DataProtector
 
-stages = st.lists(st.builds(Stage, st.sampled_from("ABCD"), st.integers(-4_000_000, 4_000_000)), max_size=6)
+stages = st.lists(
+    st.builds(Stage, st.sampled_from("ABCD"), st.tuples(st.builds(Lead, st.integers(-4_000_000, 4_000_000)))),
+    max_size=6,
+)
 changes = st.builds(
     LicenceChange,
     licence_id=st.sampled_from(("l-1", "l-2")),

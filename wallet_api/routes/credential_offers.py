@@ -1,6 +1,6 @@
 """For departments' counters: offers to holders, and how far they have come."""
 
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
@@ -22,9 +22,11 @@ class OfferRequest(Lookup):
 
     Without more it is an offer for a holder at the counter: a pre-authorized code, with a transaction code. `sign_in`
     lets the holder sign in instead. `push` sends it to a holder who is elsewhere, and who must sign in.
+    `tx_code_delivery: sms` sends the transaction code to the holder's own phone, and the answer does not hold it.
     """
 
     tx_code: bool = True
+    tx_code_delivery: Literal["answer", "sms"] = "answer"
     sign_in: bool = False
     push: bool = False
 
@@ -47,7 +49,11 @@ async def offer_licence(
     """Offer a licence to its holder's wallet; the transaction code is for the holder alone, by another channel."""
     async with platform.database.transaction() as session:
         licence = await own_licence(session, platform, department, wanted.certificate_identifier)
-        answer = offer_answer(await _offer(session, platform, licence.id, wanted), platform)
+        offer = await _offer(session, platform, licence.id, wanted)
+        answer = offer_answer(offer, platform)
+        if wanted.tx_code_delivery == "sms" and offer.tx_code is not None:
+            await platform.notices.send_code(session, licence.holder_ids[0], offer)
+            answer["tx_code"] = None
         await once.keep(session, 201, answer)
     return JSONResponse(answer, 201, NO_STORE)
 

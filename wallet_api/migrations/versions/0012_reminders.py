@@ -31,10 +31,12 @@ def upgrade() -> None:
         sa.Column('changed_at', sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint('holder_id'),
     )
+    op.create_index(op.f('ix_access_log_recorded_at'), 'access_log', ['recorded_at'], unique=False)
     op.create_index('ix_reminder_type_due', 'reminder', ['type_code', 'due_on'], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_index(op.f('ix_access_log_recorded_at'), table_name='access_log')
     op.drop_index('ix_reminder_type_due', table_name='reminder')
     op.drop_table('notification_preference')
     op.drop_table('reminder_rules')
