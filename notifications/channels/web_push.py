@@ -109,12 +109,13 @@ class WebPush:
         self._forget = forget
         self._clock = clock
         self._insecure = insecure
-        self._http = httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False)
+        self._http: httpx.AsyncClient | None = None
         self._signed: dict[str, tuple[float, str]] = {}
 
     async def close(self) -> None:
         """Give the connections back."""
-        await self._http.aclose()
+        if self._http is not None:
+            await self._http.aclose()
 
     async def send(self, deliveries: Sequence[Delivery]) -> Sequence[SendOutcome]:
         """Hand each message to the push service of each browser of its holder.
@@ -154,7 +155,7 @@ class WebPush:
             "Authorization": self._authorization(endpoint),
         }
         try:
-            answer = await self._http.post(endpoint, content=body, headers=headers)
+            answer = await self._client().post(endpoint, content=body, headers=headers)
         except httpx.HTTPError as error:
             unsure = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
             name = type(error).__name__
@@ -172,6 +173,12 @@ class WebPush:
             f"the push service answered {answer.status_code}",
             retry_after_s=float(wait) if wait.isascii() and wait.isdigit() else None,
         )
+
+    def _client(self) -> httpx.AsyncClient:
+        """Made when it is first needed: reading the trusted roots takes as long as many pushes."""
+        if self._http is None:
+            self._http = httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False)
+        return self._http
 
     def _may_call(self, endpoint: str) -> bool:
         try:

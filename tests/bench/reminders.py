@@ -1,0 +1,95 @@
+"""What is due today, found and handed to the outbox, among few and among many licences in store (`--few`, `--many`)."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import ExitStack
+from time import perf_counter
+
+from sqlalchemy import text
+
+from notifications import Bilingual, Inbox, Outbox, ReminderService
+from tests.bench.registered import bench
+from tests.bench.rows import SIZES
+from tests.bench.server import own_database
+from tests.bench.suite import Prepare
+from tests.fakes import FakeClock
+from tests.notifications.fakes import FakeChanges, FakeContacts, FakeRules
+from wallet_api.database import Database
+from wallet_api.protection import DataProtector
+
+STAGES = 3  # a licence; one row each
+DUE_AT_ONCE = 500
+
+# Every licence has stages that come due over the next eight years.
+_STORED = """
+INSERT INTO reminder (id, licence_id, licence_version, type_code, valid_until, stage, due_on, holder_id, state,
+    planned_at, changed_at)
+SELECT md5(n || ':' || s), md5(n::text), 1, 'food', DATE '2027-06-01' + (n % 2900)::int, 'S' || s,
+    DATE '2026-12-01' + (n % 2900)::int + 30 * s, md5('h' || n), 'planned', now(), now()
+FROM generate_series(1, :licences) n, generate_series(1, :stages) s
+"""
+_DUE = """
+INSERT INTO reminder (id, licence_id, licence_version, type_code, valid_until, stage, due_on, holder_id, state,
+    planned_at, changed_at)
+SELECT md5('due' || n), md5('due' || n), 1, 'food', DATE '2026-12-23', 'P30D', DATE '2026-11-23', md5('due-h' || n),
+    'planned', now(), now()
+FROM generate_series(1, :due) n
+"""
+_AS_BEFORE = (
+    "TRUNCATE outbox_entry, outbox_message CASCADE",
+    "TRUNCATE reminder_digest",
+    "DELETE FROM reminder WHERE due_on < DATE '2026-12-01'",
+)
+
+
+@bench("reminders_due_postgresql_few", unit="reminder", batch=DUE_AT_ONCE, timer=perf_counter)
+def due_among_few(stack: ExitStack) -> Prepare:
+    return _queueing(stack, SIZES.few)
+
+
+@bench(
+    "reminders_due_postgresql_many",
+    unit="reminder",
+    raw={"reminders_due_postgresql_few": 1},
+    batch=DUE_AT_ONCE,
+    timer=perf_counter,
+)
+def due_among_many(stack: ExitStack) -> Prepare:
+    return _queueing(stack, SIZES.many)
+
+
+def _queueing(stack: ExitStack, licences: int) -> Prepare:
+    runner = stack.enter_context(asyncio.Runner())
+    database = Database(own_database(stack, runner))
+    stack.callback(lambda: runner.run(database.close()))
+    protector = DataProtector({"bench": b"k" * 32}, active="bench", blind_index_key=b"i" * 32)
+    clock = FakeClock()
+    outbox = Outbox(clock, protector, FakeContacts(), [Inbox(clock, protector, database)])
+    reminders = ReminderService(clock, FakeChanges(), FakeRules(), outbox, Bilingual("一网通办", "portal"))
+
+    async def fill() -> None:
+        await database.create_all()
+        async with database.transaction() as session:
+            await session.execute(text(_STORED), {"licences": licences, "stages": STAGES})
+        async with database.engine.connect() as connection:
+            await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(text("VACUUM ANALYZE"))
+
+    async def write(count: int) -> None:
+        async with database.transaction() as session:
+            for statement in _AS_BEFORE:
+                await session.execute(text(statement))
+            await session.execute(text(_DUE), {"due": count})
+
+    async def queue(count: int) -> None:
+        queued = 0
+        while queued < count:
+            async with database.transaction() as session:
+                queued += (await reminders.queue_due(session, 100)).queued
+
+    runner.run(fill())
+
+    def prepare(count: int) -> Callable[[], object]:
+        runner.run(write(count))
+        return lambda: runner.run(queue(count))
+
+    return prepare
