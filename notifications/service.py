@@ -61,7 +61,7 @@ async def _round(uow: UnitOfWork, reminders: ReminderService, outbox: Outbox) ->
         async with uow.transaction() as session:
             due = await reminders.queue_due(session, BATCH)
         queued += due.queued
-        queueing = due.queued + due.overtaken > 0
+        queueing = due.closed > 0
         if not queueing:
             break
     delivered = await outbox.deliver(uow, MAX_MESSAGES)

@@ -29,9 +29,9 @@ class Plan:
     holder_id: str
 
     @property
-    def occasion(self) -> tuple[date, str, str]:
-        """What makes two plans of one licence the same reminder, whatever the version."""
-        return self.valid_until, self.stage, self.holder_id
+    def occasion(self) -> tuple[str, date, str, str]:
+        """What makes two plans the same reminder, whatever the licence's version."""
+        return self.licence_id, self.valid_until, self.stage, self.holder_id
 
 
 @dataclass(frozen=True)
@@ -60,3 +60,8 @@ class QueueReport:
     overtaken: int = 0
     lapsed: int = 0
     stages: Mapping[tuple[str, str], int] = field(default_factory=dict)  # of the queued, by type and stage
+
+    @property
+    def closed(self) -> int:
+        """Reminders that are no longer planned."""
+        return self.queued + self.overtaken + self.lapsed

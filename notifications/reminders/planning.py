@@ -3,7 +3,7 @@
 Days are Shanghai days and the last valid day is inclusive; `calendar.py` counts back from it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -52,6 +52,28 @@ def plan(change: LicenceChange, stages: Iterable[Stage], day: date) -> tuple[Pla
         for holder_id in dict.fromkeys(change.holder_ids)
         for stage in {stage.name: stage for stage in stages}.values()
     )
+
+
+def wanted(
+    changes: Iterable[LicenceChange], stages: Mapping[str, Iterable[Stage]], day: date
+) -> dict[str, tuple[Plan, ...]]:
+    """The reminders that licences should have after changes in their order: the last word counts.
+
+    A renewal silences its predecessor. A change older than one that came before it says nothing.
+
+    Args:
+        stages: by type.
+    """
+    found: dict[str, tuple[Plan, ...]] = {}
+    seen: dict[str, int] = {}
+    for change in changes:
+        if change.licence_version < seen.get(change.licence_id, change.licence_version):
+            continue
+        seen[change.licence_id] = change.licence_version
+        if change.replaces_licence_id is not None:
+            found[change.replaces_licence_id] = ()
+        found[change.licence_id] = plan(change, stages[change.type_code], day)
+    return found
 
 
 def newest_of_each_licence(due: Iterable[Reminder], queued: Iterable[Reminder]) -> list[Reminder]:

@@ -6,7 +6,6 @@ LOCKED), so that the two cannot wait for each other.
 
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
 
@@ -33,36 +32,41 @@ class ReminderRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def _run(self, statement: Any) -> Sequence[Any]:
-        result = await (await self._session.connection()).execute(statement)
+    async def _run(self, statement: Any, values: Sequence[Mapping[str, object]] | None = None) -> Sequence[Any]:
+        result = await (await self._session.connection()).execute(statement, values)
         return result.all() if result.returns_rows else ()
 
     async def _reminders(self, statement: Any) -> list[Reminder]:
         rows = await self._run(statement)
         return [Reminder(row[0], Plan(*row[2:]), ReminderState(row[1])) for row in rows]
 
-    async def advance(self, licence_id: str, version: int) -> bool:
-        """Note a licence's version and lock it; False if a newer one was seen."""
-        statement = insert(_followed).values(licence_id=licence_id, licence_version=version)
+    async def advance(self, versions: Mapping[str, int]) -> frozenset[str]:
+        """Note versions of licences and lock them; gives those of which no newer one was seen."""
+        if not versions:
+            return frozenset()
+        values = [{"licence_id": key, "licence_version": version} for key, version in sorted(versions.items())]
+        statement = insert(_followed).values(values)
         statement = statement.on_conflict_do_update(
             index_elements=["licence_id"],
             set_={"licence_version": statement.excluded.licence_version},
             where=_followed.c.licence_version <= statement.excluded.licence_version,
         )
-        return bool(await self._run(statement.returning(_followed.c.licence_id)))
+        return frozenset(row.licence_id for row in await self._run(statement.returning(_followed.c.licence_id)))
 
-    async def of_licence(self, licence_id: str) -> list[Reminder]:
-        """A licence's reminders that were not withdrawn, locked."""
+    async def of_licences(self, licence_ids: Collection[str]) -> list[Reminder]:
+        """The licences' reminders that were not withdrawn, locked."""
         statement = select(_r.id, _r.state, *_PLAN).where(
-            _r.licence_id == licence_id, _r.state != ReminderState.WITHDRAWN
+            _r.licence_id.in_(licence_ids), _r.state != ReminderState.WITHDRAWN
         )
         return await self._reminders(statement.order_by(_r.id).with_for_update())
 
     async def add(self, plans: Sequence[Plan], now: datetime) -> int:
         """Write plans, reviving withdrawn ones; gives the number that are planned by it."""
+        if not plans:
+            return 0
         values = [
             {
-                **asdict(plan),
+                **vars(plan),
                 "id": secrets.token_hex(16),
                 "state": ReminderState.PLANNED,
                 "planned_at": now,
@@ -70,13 +74,13 @@ class ReminderRepository:
             }
             for plan in plans
         ]
-        statement = insert(_reminders).values(values)
+        statement = insert(_reminders)
         statement = statement.on_conflict_do_update(
             index_elements=_KEY,
             set_={"state": ReminderState.PLANNED, "changed_at": statement.excluded.changed_at},
             where=_r.state == ReminderState.WITHDRAWN,
         )
-        return len(await self._run(statement.returning(_r.id)))
+        return len(await self._run(statement.returning(_r.id), values))
 
     async def move(self, ids: Collection[str], state: ReminderState, now: datetime) -> None:
         """Set the state of reminders that this transaction has locked."""
@@ -105,28 +109,23 @@ class ReminderRepository:
         changed = {"fingerprint": fingerprint, "planned_to": planned_to}
         await self._run(update(_rules).where(_rules.c.type_code == type_code).values(changed))
 
-    async def lapse(self, due_by: date, expired_before: date, now: datetime) -> int:
-        """Give up what is due for licences that expired before a day; gives the number."""
-        late = select(_r.id).where(
-            _r.state == ReminderState.PLANNED, _r.due_on <= due_by, _r.valid_until < expired_before
-        )
-        statement = update(_reminders).where(_r.id.in_(late.with_for_update(skip_locked=True)))
-        return len(await self._run(statement.values(state=ReminderState.LAPSED, changed_at=now).returning(_r.id)))
-
     async def claim_digests(self, day: date, limit: int) -> list[str]:
         """Take the day's digest of holders with something due, in one statement; gives the holders.
 
-        Another worker that claims at the same instant waits on the key and then finds it taken. All of them insert
-        in the order of the holders, so that they do not wait for each other in a circle.
+        Reads the `limit` reminders that have been due the longest, and passes over those that another worker is
+        reading: each has its own part of a long morning. A holder of both is waited for; all insert in the order of
+        the holders, so that nobody waits in a circle.
         """
         had_one = exists().where(_d.holder_id == _r.holder_id, _d.day == day)
-        holders = (
-            select(_r.holder_id, literal(day, _d.day.type))
+        first = (
+            select(_r.holder_id)
             .where(_r.state == ReminderState.PLANNED, _r.due_on <= day, ~had_one)
-            .distinct()
-            .order_by(_r.holder_id)
+            .order_by(_r.due_on, _r.holder_id)
             .limit(limit)
+            .with_for_update(skip_locked=True)
+            .subquery()
         )
+        holders = select(first.c.holder_id, literal(day, _d.day.type)).distinct().order_by(first.c.holder_id)
         statement = insert(_digests).from_select(["holder_id", "day"], holders).on_conflict_do_nothing()
         return [row.holder_id for row in await self._run(statement.returning(_d.holder_id))]
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -50,15 +50,7 @@ class ReminderService:
         that are not yet sent. A renewal withdraws its predecessor's.
         """
         changes = await self._changes.pull(session, CONSUMER, limit)
-        repository, planned, withdrawn = ReminderRepository(session), 0, 0
-        for change in changes:
-            if not await repository.advance(change.licence_id, change.licence_version):
-                continue
-            predecessor = change.replaces_licence_id
-            if predecessor is not None and predecessor != change.licence_id:
-                withdrawn += await self._withdraw(session, await repository.of_licence(predecessor))
-            more, less = await self._replan(session, change)
-            planned, withdrawn = planned + more, withdrawn + less
+        planned, withdrawn = await self._replan(session, changes)
         return FollowReport(len(changes), planned, withdrawn)
 
     async def follow_rules(self, session: AsyncSession, limit: int = 100) -> FollowReport:
@@ -74,24 +66,26 @@ class ReminderService:
             return FollowReport()
         type_code, after = place
         changes = await self._changes.of_type(session, type_code, after, limit)
-        planned = withdrawn = 0
-        for change in changes:
-            if await repository.advance(change.licence_id, change.licence_version):
-                more, less = await self._replan(session, change)
-                planned, withdrawn = planned + more, withdrawn + less
+        planned, withdrawn = await self._replan(session, changes)
         last = changes[-1].licence_id if len(changes) == limit else None
         await repository.keep_place(type_code, rules[type_code], last)
         return FollowReport(max(len(changes), 1), planned, withdrawn)
 
-    async def _replan(self, session: AsyncSession, change: LicenceChange) -> tuple[int, int]:
+    async def _replan(self, session: AsyncSession, changes: Sequence[LicenceChange]) -> tuple[int, int]:
         repository, now = ReminderRepository(session), self._clock.now()
-        plans = planning.plan(change, self._rules.stages(change.type_code), planning.today(now))
-        wanted = {plan.occasion for plan in plans}
-        standing = await repository.of_licence(change.licence_id)
-        withdrawn = await self._withdraw(session, [r for r in standing if r.plan.occasion not in wanted])
-        known = {reminder.plan.occasion for reminder in standing}
-        missing = [plan for plan in plans if plan.occasion not in known]
-        return (await repository.add(missing, now) if missing else 0), withdrawn
+        newest = Counter[str]()
+        for change in changes:
+            newest[change.licence_id] = max(newest[change.licence_id], change.licence_version)
+        advanced = await repository.advance(newest)
+        stages = {change.type_code: self._rules.stages(change.type_code) for change in changes}
+        current = [change for change in changes if change.licence_id in advanced]
+        wanted = planning.wanted(current, stages, planning.today(now))
+        standing = await repository.of_licences(wanted)
+        plans = {plan.occasion: plan for each in wanted.values() for plan in each}
+        known = {one.plan.occasion for one in standing}
+        obsolete = [one for one in standing if one.plan.occasion not in plans]
+        withdrawn = await self._withdraw(session, obsolete)
+        return await repository.add([plan for key, plan in plans.items() if key not in known], now), withdrawn
 
     async def _withdraw(self, session: AsyncSession, obsolete: Sequence[Reminder]) -> int:
         queued = [reminder.id for reminder in obsolete if reminder.state is ReminderState.QUEUED]
@@ -112,12 +106,12 @@ class ReminderService:
         """
         repository, now = ReminderRepository(session), self._clock.now()
         day = planning.digest_day(now)
-        oldest = planning.today(now) - timedelta(days=planning.CATCH_UP_DAYS)
-        lapsed = await repository.lapse(day, oldest, now)
         holder_ids = await repository.claim_digests(day, limit)
         if not holder_ids:
-            return QueueReport(lapsed=lapsed)
-        due = await repository.due(holder_ids, day)
+            return QueueReport()
+        found = await repository.due(holder_ids, day)
+        lapsed = [one.id for one in found if planning.is_too_late(one.plan.valid_until, planning.today(now))]
+        due = [one for one in found if one.id not in set(lapsed)]
         queued = await repository.queued(holder_ids, {reminder.plan.licence_id for reminder in due})
         due_of, queued_of = _by_holder(due), _by_holder(queued)
         choices = await self._preferences.of(session, holder_ids)
@@ -132,10 +126,14 @@ class ReminderService:
                 await repository.release_digest(holder_id, day)
         await self._outbox.post(session, digests)
         overtaken = {reminder.id for reminder in due} - set(sent)
-        await repository.move(sent, ReminderState.QUEUED, now)
-        await repository.move(overtaken, ReminderState.OVERTAKEN, now)
+        for ids, state in (
+            (sent, ReminderState.QUEUED),
+            (overtaken, ReminderState.OVERTAKEN),
+            (lapsed, ReminderState.LAPSED),
+        ):
+            await repository.move(ids, state, now)
         stages = Counter((r.plan.type_code, r.plan.stage) for r in due if r.id in set(sent))
-        return QueueReport(len(sent), len(overtaken), lapsed, stages)
+        return QueueReport(len(sent), len(overtaken), len(lapsed), stages)
 
     def _digest(self, holder_id: str, day: date, reminders: list[Reminder], choices: Choices) -> Digest:
         today = planning.today(self._clock.now())

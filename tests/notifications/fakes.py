@@ -175,6 +175,13 @@ class City:
     async def tick(self) -> TickReport:
         return await tick(self.database, self.reminders, self.outbox)
 
+    async def follow_all(self) -> None:
+        """Every change is planned for; nothing is queued."""
+        while True:
+            async with self.database.transaction() as session:
+                if not (await self.reminders.follow(session)).changes:
+                    return
+
     async def queue(self) -> None:
         """Everything of a run but the delivery."""
         async with self.database.transaction() as session:

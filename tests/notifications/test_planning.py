@@ -6,12 +6,13 @@ from collections import Counter
 from datetime import date, datetime, time, timedelta, timezone
 from pathlib import Path
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from notifications import DeliveryPolicy, Lead, LicenceChange, Stage
 from notifications.reminders.models import Plan, Reminder, ReminderState
-from notifications.reminders.planning import digest_day, newest_of_each_licence, plan, today
+from notifications.reminders.planning import digest_day, newest_of_each_licence, plan, today, wanted
 from tests.fakes import FakeClock
 from tests.notifications.fakes import TODAY, City
 from wallet_api.database import Database
@@ -42,6 +43,27 @@ def test_any_change_on_any_day_gives_each_plan_once(change: LicenceChange, stage
         assert plans == ()
     elif (day - change.valid_until).days <= 30:
         assert len(plans) == len(set(change.holder_ids)) * len({stage.name for stage in stages})
+
+
+@given(st.lists(changes, max_size=6))
+def test_of_several_changes_the_newest_version_and_in_it_the_last_one_counts(several: list[LicenceChange]) -> None:
+    found = wanted(several, {"food": [Stage("A", (Lead(1),))]}, date(2026, 11, 23))
+    assert found.keys() == {change.licence_id for change in several}
+    for licence_id, plans in found.items():
+        mine = [change for change in several if change.licence_id == licence_id]
+        newest = max(change.licence_version for change in mine)
+        last = [change for change in mine if change.licence_version == newest][-1]
+        assert plans == plan(last, [Stage("A", (Lead(1),))], date(2026, 11, 23))
+
+
+@pytest.mark.parametrize(("first", "remindable"), [("old", False), ("new", True)])
+def test_a_renewal_silences_its_predecessor_unless_that_changes_after_it(first: str, remindable: bool) -> None:
+    old = LicenceChange("l-old", 1, "food", ("h",), True, date(2027, 1, 1))
+    new = LicenceChange("l-new", 1, "food", ("h",), True, date(2029, 1, 1), replaces_licence_id="l-old")
+    several = (old, new) if first == "old" else (new, old)
+    found = wanted(several, {"food": [Stage("A", (Lead(1),))]}, date(2026, 11, 23))
+    assert bool(found["l-old"]) is remindable
+    assert found["l-new"]
 
 
 @given(st.dates(date(2000, 1, 1), date(2100, 1, 1)), st.times(timezones=st.just(timezone(timedelta(hours=8)))))

@@ -5,7 +5,11 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from notifications import ChannelUnavailable, Lead, Stage, TickReport
+from notifications.service import BATCH
+from tests.fakes import FakeClock
 from tests.notifications.fakes import SOON, TODAY, City, food
+from wallet_api.database import Database
+from wallet_api.protection import DataProtector
 
 
 def _at(city: City, day: date, hour: int = 9) -> None:
@@ -186,8 +190,11 @@ async def test_a_revoked_licence_leaves_the_digest_of_the_others(city: City) -> 
 
 async def test_a_suspension_that_ends_brings_the_reminders_back(city: City) -> None:
     later = TODAY + timedelta(days=31)
-    city.changes.write(food(valid_until=later), food(valid_until=later, in_force=False), food(valid_until=later))
-    assert await city.tick() == TickReport(planned=6, withdrawn=3, queued=1, sent=2)
+    for in_force in (True, False):
+        city.changes.write(food(valid_until=later, in_force=in_force))
+        await city.follow_all()
+    city.changes.write(food(valid_until=later))
+    assert await city.tick() == TickReport(planned=3, queued=1, sent=2)
     city.clock.forward(days=1)
     assert (await city.tick()).sent == 2
 
@@ -249,6 +256,17 @@ async def test_an_expired_licence_is_announced_within_thirty_days(city: City, da
         assert ("已于" in text) == (days_ago > 0)
 
 
+async def test_many_that_lapse_do_not_hold_back_who_is_still_to_be_told(city: City) -> None:
+    numbers = range(BATCH + 1)
+    city.rules.by_type["food"] = (Stage("P30D", (Lead(30),)),)
+    end, later = SOON + timedelta(days=1), SOON + timedelta(days=70)
+    city.changes.write(*(food(licence_id=f"late-{n}", holder_ids=(f"late-{n}",), valid_until=end) for n in numbers))
+    city.changes.write(*(food(licence_id=f"next-{n}", holder_ids=(f"next-{n}",), valid_until=later) for n in numbers))
+    assert (await city.tick()).queued == 0
+    city.clock.forward(days=70)  # the first ended 39 days ago
+    assert (await city.tick()).queued == len(numbers)
+
+
 async def test_runs_missed_until_long_after_expiry_send_nothing(city: City) -> None:
     city.changes.write(food(valid_until=TODAY + timedelta(days=100)))
     assert (await city.tick()).planned == 3
@@ -289,3 +307,27 @@ async def test_a_failed_transaction_loses_no_change(city: City) -> None:
     with pytest.raises(RuntimeError):
         await die()
     assert await city.tick() == TickReport(planned=3, queued=1, sent=2)
+
+
+@pytest.mark.postgresql
+async def test_two_workers_have_each_a_part_of_the_morning(
+    postgresql_database: Database, clock: FakeClock, protector: DataProtector
+) -> None:
+    city = City(postgresql_database, clock, protector)
+    city.changes.write(*(food(licence_id=f"licence-{n}", holder_ids=(f"holder-{n}",)) for n in range(6)))
+    await city.follow_all()
+    async with city.database.transaction() as one, city.database.transaction() as other:
+        queued = [(await city.reminders.queue_due(session, 2)).queued for session in (one, other)]
+    assert queued == [2, 2]
+    assert (await city.tick()).queued == 2
+
+
+async def test_who_has_been_due_the_longest_is_told_first(city: City) -> None:
+    ends = {f"holder-{n}": SOON - timedelta(days=n) for n in range(4)}
+    city.changes.write(*(food(licence_id=f"of-{one}", holder_ids=(one,), valid_until=end) for one, end in ends.items()))
+    city.rules.by_type["food"] = (Stage("P30D", (Lead(30),)),)
+    await city.follow_all()
+    async with city.database.transaction() as session:
+        await city.reminders.queue_due(session, 2)
+    await city.outbox.deliver(city.database)
+    assert [bool(await city.inbox_of(holder_id)) for holder_id in ends] == [False, False, True, True]

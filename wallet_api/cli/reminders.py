@@ -71,7 +71,7 @@ async def _queue_all(platform: Platform, rehearsal: Rehearsal) -> Mapping[tuple[
         async with rehearsal.transaction() as session:
             due = await platform.reminders.queue_due(session, BATCH)
         found.update(due.stages)
-        more = due.queued + due.overtaken > 0
+        more = due.closed > 0
     return found
 
 
