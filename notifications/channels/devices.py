@@ -64,7 +64,7 @@ class Devices:
 
     async def of_holder(self, session: AsyncSession, holder_id: str) -> tuple[RegisteredDevice, ...]:
         """A holder's devices, the one seen last first."""
-        return tuple(self._opened(row) for row in await DeviceRepository(session).of_holder(holder_id))
+        return (await self.of_holders(session, [holder_id])).get(holder_id, ())
 
     async def remove(self, session: AsyncSession, holder_id: str, device_id: str) -> None:
         """Take a device out.

@@ -85,10 +85,6 @@ class DeviceRepository:
         statement = statement.on_conflict_do_update(index_elements=["address_index"], set_=changed)
         return str((await self._run(statement.returning(_d.id)))[0].id)
 
-    async def of_holder(self, holder_id: str) -> Sequence[Any]:
-        """A holder's devices, the one seen last first."""
-        return await self._run(select(_devices).where(_d.holder_id == holder_id).order_by(_d.seen_at.desc(), _d.id))
-
     async def of_holders(self, holder_ids: Collection[str]) -> Sequence[Any]:
         """The devices of several holders, of each the one seen last first."""
         statement = select(_devices).where(_d.holder_id.in_(holder_ids))

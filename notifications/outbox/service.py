@@ -152,10 +152,6 @@ class Outbox:
             return frozenset()
         return await OutboxRepository(session).withdraw(subjects, self._clock.now())
 
-    async def withdraw_notices(self, session: AsyncSession, kind: str, subjects: Sequence[str]) -> None:
-        """Take back notices that have not yet been sent."""
-        await self.withdraw(session, [f"{kind}:{subject}" for subject in subjects])
-
     async def acknowledge(self, session: AsyncSession, holder_id: str, message_id: str) -> None:
         """Take a receipt from the holder's wallet: the message arrived, no other channel is needed.
 
@@ -177,10 +173,6 @@ class Outbox:
         digest_id = await repository.acknowledge_push(message_id, now)
         if digest_id is not None:
             await repository.cancel_fallbacks(digest_id, _FALLBACKS, now)
-
-    async def settle(self, session: AsyncSession) -> int:
-        """Write receipts into their messages; gives how many found theirs."""
-        return await OutboxRepository(session).settle(_AT_ONCE)
 
     async def counts(self, session: AsyncSession) -> Mapping[tuple[str, str], int]:
         """How many messages there are by (channel, state). Reads all of them."""

@@ -5,13 +5,12 @@ Days are Shanghai days and the last valid day is inclusive; `calendar.py` counts
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from notifications.models import LicenceChange, Stage
+from notifications.outbox.policy import SHANGHAI
 from notifications.reminders.calendar import day_before
 from notifications.reminders.models import Plan, Reminder, ReminderState
 
-SHANGHAI = ZoneInfo("Asia/Shanghai")
 DUE_HOUR = 9  # the first hour at which a message does not wake anybody
 CATCH_UP_DAYS = 30  # nobody is reminded of a licence that expired longer ago: by then it is a new application
 

@@ -45,13 +45,13 @@ class ReminderRepository:
         if not versions:
             return frozenset()
         values = [{"licence_id": key, "licence_version": version} for key, version in sorted(versions.items())]
-        statement = insert(_followed).values(values)
+        statement = insert(_followed)
         statement = statement.on_conflict_do_update(
             index_elements=["licence_id"],
             set_={"licence_version": statement.excluded.licence_version},
             where=_followed.c.licence_version <= statement.excluded.licence_version,
         )
-        return frozenset(row.licence_id for row in await self._run(statement.returning(_followed.c.licence_id)))
+        return frozenset(row.licence_id for row in await self._run(statement.returning(_followed.c.licence_id), values))
 
     async def of_licences(self, licence_ids: Collection[str]) -> list[Reminder]:
         """The licences' reminders that were not withdrawn, locked."""

@@ -100,7 +100,7 @@ async def _suspend(client_id: str, *, suspended: bool) -> None:
 
 async def _allow(client_id: str, scene_ids: list[str]) -> None:
     async with opened() as platform, platform.database.transaction() as session:
-        known = await platform.operators.verifier(session, client_id)
+        known = await platform.verifiers.find(session, client_id)
         registration = Registration(
             client_id,
             known.organisation,

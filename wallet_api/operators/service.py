@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from credentials.keys.formats.jwk import PublicJwk
 from credentials.registry.ports import Clock
 from presentation.scenes import Scene, SceneDraft, Scenes
-from presentation.verifiers import Registration, Verifier, Verifiers, VerifierUnknown
+from presentation.verifiers import Registration, Verifiers, VerifierUnknown
 from wallet_api.oauth import VERIFIER_SCOPE, AuthorizationServer
 from wallet_api.operators.tables import OperatorActionRow
 
@@ -39,14 +39,6 @@ class Operators:
         self._scenes = scenes
         self._oauth = oauth
         self._clock = clock
-
-    async def verifier(self, session: AsyncSession, client_id: str) -> Verifier:
-        """One verifier, suspended or not.
-
-        Raises:
-            VerifierUnknown: nobody is registered under this id.
-        """
-        return await self._verifiers.find(session, client_id)
 
     async def register(
         self, session: AsyncSession, registration: Registration, key: PublicJwk | None, *, by: str = COMMAND_LINE
