@@ -1,6 +1,10 @@
-"""What is due today, found and handed to the outbox, among few and among many licences in store (`--few`, `--many`)."""
+"""Planning for new licences; and what is due today, found and handed to the outbox.
+
+The latter among few and among many licences in store (`--few`, `--many`).
+"""
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from contextlib import ExitStack
 from time import perf_counter
@@ -13,22 +17,23 @@ from tests.bench.rows import SIZES
 from tests.bench.server import own_database
 from tests.bench.suite import Prepare
 from tests.fakes import FakeClock
-from tests.notifications.fakes import FakeChanges, FakeContacts, FakeRules
+from tests.notifications.fakes import FakeChanges, FakeContacts, FakeRules, food
 from wallet_api.database import Database
 from wallet_api.protection import DataProtector
 
 STAGES = 3  # a licence; one row each
 DUE_AT_ONCE = 500
+PLANNED_AT_ONCE = 500
 
 # Every licence has stages that come due over the next eight years.
-_STORED = """
+STORED = """
 INSERT INTO reminder (id, licence_id, licence_version, type_code, valid_until, stage, due_on, holder_id, state,
     planned_at, changed_at)
 SELECT md5(n || ':' || s), md5(n::text), 1, 'food', DATE '2027-06-01' + (n % 2900)::int, 'S' || s,
     DATE '2026-12-01' + (n % 2900)::int + 30 * s, md5('h' || n), 'planned', now(), now()
 FROM generate_series(1, :licences) n, generate_series(1, :stages) s
 """
-_DUE = """
+DUE = """
 INSERT INTO reminder (id, licence_id, licence_version, type_code, valid_until, stage, due_on, holder_id, state,
     planned_at, changed_at)
 SELECT md5('due' || n), md5('due' || n), 1, 'food', DATE '2026-12-23', 'P30D', DATE '2026-11-23', md5('due-h' || n),
@@ -58,27 +63,65 @@ def due_among_many(stack: ExitStack) -> Prepare:
     return _queueing(stack, SIZES.many)
 
 
-def _queueing(stack: ExitStack, licences: int) -> Prepare:
+@bench("reminders_planned_postgresql", unit="licence", batch=PLANNED_AT_ONCE, timer=perf_counter)
+def planned(stack: ExitStack) -> Prepare:
+    """Licences that are new, each with three reminders to write."""
     runner = stack.enter_context(asyncio.Runner())
+    database = _database(stack, runner)
+    changes = FakeChanges()
+    reminders = _service(database, changes)
+    numbers = itertools.count()
+    runner.run(database.create_all())
+
+    async def follow() -> None:
+        while True:
+            async with database.transaction() as session:
+                if not (await reminders.follow(session, 100)).changes:
+                    return
+
+    def prepare(count: int) -> Callable[[], object]:
+        new = [f"{next(numbers):032}" for _ in range(count)]
+        changes.write(*(food(licence_id=one, holder_ids=(one,)) for one in new))
+        return lambda: runner.run(follow())
+
+    return prepare
+
+
+def _database(stack: ExitStack, runner: asyncio.Runner) -> Database:
     database = Database(own_database(stack, runner))
     stack.callback(lambda: runner.run(database.close()))
+    return database
+
+
+def _service(database: Database, changes: FakeChanges) -> ReminderService:
     protector = DataProtector({"bench": b"k" * 32}, active="bench", blind_index_key=b"i" * 32)
     clock = FakeClock()
     outbox = Outbox(clock, protector, FakeContacts(), [Inbox(clock, protector, database)])
-    reminders = ReminderService(clock, FakeChanges(), FakeRules(), outbox, Bilingual("一网通办", "portal"))
+    return ReminderService(clock, changes, FakeRules(), outbox, Bilingual("一网通办", "portal"))
+
+
+async def analyse(database: Database) -> None:
+    """Let the server know what it holds, as it would some time later by itself."""
+    async with database.engine.connect() as connection:
+        await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(text("VACUUM ANALYZE"))
+
+
+def _queueing(stack: ExitStack, licences: int) -> Prepare:
+    runner = stack.enter_context(asyncio.Runner())
+    database = _database(stack, runner)
+    reminders = _service(database, FakeChanges())
 
     async def fill() -> None:
         await database.create_all()
         async with database.transaction() as session:
-            await session.execute(text(_STORED), {"licences": licences, "stages": STAGES})
-        async with database.engine.connect() as connection:
-            await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(text("VACUUM ANALYZE"))
+            await session.execute(text(STORED), {"licences": licences, "stages": STAGES})
+        await analyse(database)
 
     async def write(count: int) -> None:
         async with database.transaction() as session:
             for statement in _AS_BEFORE:
                 await session.execute(text(statement))
-            await session.execute(text(_DUE), {"due": count})
+            await session.execute(text(DUE), {"due": count})
 
     async def queue(count: int) -> None:
         queued = 0
