@@ -27,8 +27,9 @@ class OutboxRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def _run(self, statement: Any) -> Sequence[Any]:
-        result = await (await self._session.connection()).execute(statement)
+    async def _run(self, statement: Any, rows: Sequence[Mapping[str, object]] | None = None) -> Sequence[Any]:
+        """Rows to insert are given beside the statement: it is then compiled once, however many there are."""
+        result = await (await self._session.connection()).execute(statement, rows)
         return result.all() if result.returns_rows else ()
 
     async def add(self, drafts: Sequence[tuple[Draft, Sequence[SealedEntry]]], now: datetime) -> int:
@@ -41,9 +42,9 @@ class OutboxRepository:
             return 0
         drafts = sorted(drafts, key=lambda pair: pair[0].dedupe_key)  # so that two writers do not wait in a circle
         ids = {draft.dedupe_key: secrets.token_hex(16) for draft, _ in drafts}
-        values = [message_values(draft, ids[draft.dedupe_key], now, now) for draft, _ in drafts]
-        statement = insert(_messages).values(values).on_conflict_do_nothing(index_elements=["dedupe_key"])
-        written = {row.id for row in await self._run(statement.returning(_m.id))}
+        rows = [message_values(draft, ids[draft.dedupe_key], now, now) for draft, _ in drafts]
+        statement = insert(_messages).on_conflict_do_nothing(index_elements=["dedupe_key"])
+        written = {row.id for row in await self._run(statement.returning(_m.id), rows)}
         if not written:
             return 0
         entries = [
@@ -59,8 +60,8 @@ class OutboxRepository:
             if ids[draft.dedupe_key] in written
             for position, entry in enumerate(told)
         ]
-        statement = insert(_entries).values(entries).on_conflict_do_nothing(index_elements=["subject", "channel"])
-        speaking = {row.message_id for row in await self._run(statement.returning(_e.message_id))}
+        statement = insert(_entries).on_conflict_do_nothing(index_elements=["subject", "channel"])
+        speaking = {row.message_id for row in await self._run(statement.returning(_e.message_id), entries)}
         if written != speaking:
             await self._run(delete(_messages).where(_m.id.in_(written - speaking)))
         return len(speaking)
