@@ -30,10 +30,11 @@ def main() -> None:
     parser.add_argument("--licences", type=int, action="append", required=True, help="in store; may be repeated")
     parser.add_argument("--due", type=int, default=300_000, help="reminders of the morning, each of another holder")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--stages", type=int, default=STAGES, help="reminders planned for each licence in store")
     arguments = parser.parse_args()
     first_s: float | None = None
     for licences in arguments.licences:
-        report, took_s = _morning(licences, arguments.due, arguments.workers)
+        report, took_s = _morning(licences, arguments)
         first_s = first_s or took_s
         print(
             f"{licences:,} licences, {report.queued:,} due, {arguments.workers} workers: {report.sent:,} messages in "
@@ -42,12 +43,12 @@ def main() -> None:
         )
 
 
-def _morning(licences: int, due: int, workers: int) -> tuple[TickReport, float]:
+def _morning(licences: int, arguments: argparse.Namespace) -> tuple[TickReport, float]:
     with ExitStack() as stack:
         runner = stack.enter_context(asyncio.Runner())
         url = own_database(stack, runner)
-        runner.run(_fill(url, licences, due))
-        pipes = [_begin(stack, url) for _ in range(workers)]
+        runner.run(_fill(url, licences, arguments.stages, arguments.due))
+        pipes = [_begin(stack, url) for _ in range(arguments.workers)]
         for pipe in pipes:
             pipe.recv()  # it is ready
         began_s = perf_counter()
@@ -56,15 +57,15 @@ def _morning(licences: int, due: int, workers: int) -> tuple[TickReport, float]:
         reports: list[TickReport] = [pipe.recv() for pipe in pipes]
         took_s = perf_counter() - began_s
     report = sum(reports, TickReport())
-    assert (report.queued, report.sent, report.failed) == (due, 2 * due, 0), report
+    assert (report.queued, report.sent, report.failed) == (arguments.due, 2 * arguments.due, 0), report
     return report, took_s
 
 
-async def _fill(url: str, licences: int, due: int) -> None:
+async def _fill(url: str, licences: int, stages: int, due: int) -> None:
     database = Database(url)
     await database.create_all()
     async with database.transaction() as session:
-        await session.execute(text(STORED), {"licences": licences, "stages": STAGES})
+        await session.execute(text(STORED), {"licences": licences, "stages": stages})
         await session.execute(text(DUE), {"due": due})
     await analyse(database)
     await database.close()
