@@ -104,3 +104,10 @@ class Channel(Protocol):
         has none on this channel. One message's failure is no other one's, and none is raised; what is raised beside
         them leaves open what became of any.
         """
+
+
+class Provider(Channel, Protocol):
+    """One that is asked over a network, and tells without it whom it reaches."""
+
+    def reaches(self, contact: Contact) -> bool:
+        """Whether the contact has an address here. Pure; `send` answers `NoAddress` for the others and asks nobody."""

@@ -19,7 +19,7 @@ from notifications.channels.sms_aliyun import AliyunAccount, SmsAliyun
 from notifications.channels.sms_smpp import SmppAccount, SmsSmpp
 from notifications.channels.web_push import PUSH_SERVICES, VapidKey, WebPush
 from notifications.outbox.receipts import ReceiptBook
-from notifications.ports import Channel, Clock
+from notifications.ports import Channel, Clock, Provider
 from wallet_api.database import Database
 from wallet_api.settings import Settings
 
@@ -53,7 +53,7 @@ class Channels:
                 await devices.forget(session, device)
 
         sink = settings.data_dir / "sink.ndjson"
-        push: list[Channel] = []
+        push: list[Provider] = []
         if settings.fcm_service_account is not None:
             push.append(PushFcm(json.loads(settings.fcm_service_account.read_bytes()), forget))
         key = _vapid_key(settings)
@@ -66,11 +66,12 @@ class Channels:
             made._closers.append(web_push.close)
             push.append(web_push)
         limit = GatePolicy(per_second=settings.push_per_second)
+        carriers: list[Channel] = [Gated(one, gate, limit) for one in push]
         if settings.fcm_service_account is None and settings.deployment == "embedded":
-            push.append(Sink("push", sink, clock))
+            carriers.append(Sink("push", sink, clock))
             made.sink = True
-        if push:
-            made.channels.append(Push([_gated(one, gate, limit) for one in push]))
+        if carriers:
+            made.channels.append(Push(carriers))
         sms = [made._sms_provider(name, settings, clock, database) for name in settings.sms_order]
         if sms:
             limit = GatePolicy(per_second=settings.sms_per_second)
@@ -80,7 +81,7 @@ class Channels:
             made.sink = True
         return made
 
-    def _sms_provider(self, name: str, settings: Settings, clock: Clock, database: Database) -> Channel:
+    def _sms_provider(self, name: str, settings: Settings, clock: Clock, database: Database) -> Provider:
         if name == "aliyun":
             return SmsAliyun(_aliyun_account(settings), clock)
         smpp = SmsSmpp(_smpp_account(settings), ReceiptBook(database, clock))
@@ -91,10 +92,6 @@ class Channels:
         """Give back every connection to providers."""
         for close in self._closers:
             await close()
-
-
-def _gated(channel: Channel, gate: Gate, policy: GatePolicy) -> Channel:
-    return channel if isinstance(channel, Sink) else Gated(channel, gate, policy)
 
 
 def _vapid_key(settings: Settings) -> VapidKey | None:

@@ -6,7 +6,7 @@ A provider's limit and its rest after failures are kept in the database, so that
 go now is given back as `held`; nobody waits here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from notifications.channels.tables import ProviderGateRow
 from notifications.errors import THROTTLED, ChannelUnavailable
 from notifications.models import Delivery, Receipt
-from notifications.ports import Channel, Clock, SendOutcome, UnitOfWork
+from notifications.ports import Channel, Clock, Provider, SendOutcome, UnitOfWork
 
 RESTING = "provider_resting"
 
@@ -125,9 +125,12 @@ def _taking(name: str, wanted: int, policy: GatePolicy, now: int) -> Any:
 
 
 class Gated:
-    """A provider behind its gate. Its name is written into what it answers."""
+    """A provider behind its gate. Its name is written into what it answers.
 
-    def __init__(self, provider: Channel, gate: Gate, policy: GatePolicy) -> None:
+    Whom it does not reach costs nothing and waits for nothing: that answer needs no provider.
+    """
+
+    def __init__(self, provider: Provider, gate: Gate, policy: GatePolicy) -> None:
         self._provider = provider
         self._gate = gate
         self._policy = policy
@@ -144,17 +147,30 @@ class Gated:
 
     async def send(self, deliveries: Sequence[Delivery]) -> Sequence[SendOutcome]:
         """Give the provider what it may have now; the rest is `held`, as `provider_throttled` or `provider_resting`."""
-        admission = await self._gate.admit(self.name, len(deliveries), self._policy)
-        asked = deliveries[: admission.granted]
-        answers: Sequence[SendOutcome] = []
+        reached = [at for at, delivery in enumerate(deliveries) if self._provider.reaches(delivery.contact)]
+        admission = await self._gate.admit(self.name, len(reached), self._policy) if reached else Admission(0)
+        asked, held = reached[: admission.granted], reached[admission.granted :]
+        outcomes: dict[int, SendOutcome] = dict.fromkeys(held, self._held(admission))
+        outcomes |= await self._answers(deliveries, sorted({*range(len(deliveries))} - {*reached}))
         if asked:
-            failed = True
-            try:
-                answers = await self._provider.send(asked)
-                failed = all(isinstance(answer, ChannelUnavailable) for answer in answers)
-            finally:
-                await self._gate.note(self.name, self._policy, failed=failed)
-        return [*(self._signed(answer) for answer in answers), *self._held(len(deliveries) - len(asked), admission)]
+            outcomes |= await self._noted(deliveries, asked)
+        return [outcomes[at] for at in range(len(deliveries))]
+
+    async def _noted(self, deliveries: Sequence[Delivery], asked: Sequence[int]) -> Mapping[int, SendOutcome]:
+        failed = True
+        try:
+            answers = await self._answers(deliveries, asked)
+            failed = all(isinstance(answer, ChannelUnavailable) for answer in answers.values())
+        finally:
+            await self._gate.note(self.name, self._policy, failed=failed)
+        return answers
+
+    async def _answers(self, deliveries: Sequence[Delivery], asked: Sequence[int]) -> Mapping[int, SendOutcome]:
+        """What the provider says of the deliveries at these places."""
+        if not asked:
+            return {}
+        answers = await self._provider.send([deliveries[at] for at in asked])
+        return {at: self._signed(answer) for at, answer in zip(asked, answers, strict=True)}
 
     def _signed(self, answer: SendOutcome) -> SendOutcome:
         if isinstance(answer, Receipt):
@@ -163,12 +179,11 @@ class Gated:
             answer.provider = self.name
         return answer
 
-    def _held(self, number: int, admission: Admission) -> Sequence[ChannelUnavailable]:
+    def _held(self, admission: Admission) -> ChannelUnavailable:
         why = "it rests after failures" if admission.code == RESTING else "its limit is used up"
-        held = ChannelUnavailable(
+        return ChannelUnavailable(
             admission.code, f"{self.name}: {why}", retry_after_s=admission.retry_after_s, held=True
         )
-        return [held] * number
 
 
 class FailOver:

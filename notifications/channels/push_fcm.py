@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from notifications.errors import ChannelRefused, ChannelUnavailable, NoAddress
-from notifications.models import Delivery, Device, DeviceKind, OutgoingMessage, Receipt
+from notifications.models import Contact, Delivery, Device, DeviceKind, OutgoingMessage, Receipt
 from notifications.ports import SendOutcome
 
 # One request; below DeliveryPolicy.send_timeout_s, so that the thread has ended when the attempt is given up.
@@ -64,6 +64,10 @@ class PushFcm:
 
         firebase_admin.delete_app(self._app)
 
+    def reaches(self, contact: Contact) -> bool:
+        """Whether the contact has a device that FCM knows by an address."""
+        return bool(_fcm_devices(contact))
+
     async def send(self, deliveries: Sequence[Delivery]) -> Sequence[SendOutcome]:
         """Hand messages to FCM, each for up to `MAX_DEVICES` devices of its holder, in calls of up to 500.
 
@@ -72,7 +76,7 @@ class PushFcm:
         A device that FCM does not know any more is forgotten. A fault of the project's own (its key, its quota) is no
         device's: nothing is forgotten for it.
         """
-        asked = [(at, device) for at, one in enumerate(deliveries) for device in _fcm_devices(one)]
+        asked = [(at, device) for at, one in enumerate(deliveries) for device in _fcm_devices(one.contact)]
         answers: dict[int, list[Any]] = {}
         for first in range(0, len(asked), MULTICAST):
             part = asked[first : first + MULTICAST]
@@ -116,9 +120,8 @@ class PushFcm:
         return ChannelRefused("push_unregistered", "FCM knows none of the devices")
 
 
-def _fcm_devices(delivery: Delivery) -> Sequence[Device]:
-    devices = delivery.contact.devices
-    return [one for one in devices if one.kind is DeviceKind.FCM and one.address][:MAX_DEVICES]
+def _fcm_devices(contact: Contact) -> Sequence[Device]:
+    return [one for one in contact.devices if one.kind is DeviceKind.FCM and one.address][:MAX_DEVICES]
 
 
 def _fcm(message: OutgoingMessage, fid: str) -> Any:

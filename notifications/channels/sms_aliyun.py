@@ -16,7 +16,7 @@ from typing import Any
 
 from notifications.channels.formats.sms_text import international_number
 from notifications.errors import ChannelRefused, ChannelUnavailable, NoAddress
-from notifications.models import Delivery, OutgoingMessage, Receipt
+from notifications.models import Contact, Delivery, OutgoingMessage, Receipt
 from notifications.outbox.policy import SHANGHAI
 from notifications.ports import Clock, SendOutcome
 
@@ -65,6 +65,10 @@ class SmsAliyun:
         self._account = account
         self._clock = clock
         self._client: Any = None
+
+    def reaches(self, contact: Contact) -> bool:
+        """Whether the contact has a phone number."""
+        return contact.phone is not None
 
     async def send(self, deliveries: Sequence[Delivery]) -> Sequence[SendOutcome]:
         """Send messages, each with a request of its own.

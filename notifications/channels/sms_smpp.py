@@ -16,7 +16,7 @@ from typing import Any
 from notifications.channels.formats.delivery_receipt import read_delivery_receipt
 from notifications.channels.formats.sms_text import SmsParts, international_number, sms_parts
 from notifications.errors import ChannelRefused, ChannelUnavailable, NoAddress
-from notifications.models import Delivery, Receipt
+from notifications.models import Contact, Delivery, Receipt
 from notifications.ports import Receipts, SendOutcome
 
 ANSWER_S = 15  # to one submit_sm; below DeliveryPolicy.send_timeout_s
@@ -67,6 +67,10 @@ class SmsSmpp:
         self._session: Any = None
         self._reader: asyncio.Task[None] | None = None
 
+    def reaches(self, contact: Contact) -> bool:
+        """Whether the contact has a phone number."""
+        return contact.phone is not None
+
     async def send(self, deliveries: Sequence[Delivery]) -> Sequence[SendOutcome]:
         """Submit messages, all at once.
 
@@ -74,12 +78,15 @@ class SmsSmpp:
         `text_too_long`; `ChannelUnavailable` is `smsc_away`, `smsc_busy`, `smsc_error`, or `smsc_silent` when no answer
         came.
         """
+        prepared = [_prepared(one) for one in deliveries]
+        if all(isinstance(one, ChannelRefused) for one in prepared):
+            return [one for one in prepared if isinstance(one, ChannelRefused)]  # nothing to ask the centre for
         try:
             session = await self._bound()
         except (OSError, TimeoutError, self._smpp_error()) as error:
             away = ChannelUnavailable("smsc_away", f"no session with the SMS centre ({type(error).__name__})")
-            return [away] * len(deliveries)
-        outcomes = await asyncio.gather(*(self._send(session, one) for one in deliveries))
+            return [one if isinstance(one, ChannelRefused) else away for one in prepared]
+        outcomes = await asyncio.gather(*(self._send(session, one) for one in prepared))
         if any(isinstance(one, ChannelUnavailable) and one.code == "smsc_silent" for one in outcomes):
             await self._drop(session)  # whatever it is, it is not a session any more
         return outcomes
@@ -91,21 +98,11 @@ class SmsSmpp:
                 await asyncio.wait_for(self._session.unbind(), CONNECT_S)
             await self._drop(self._session)
 
-    async def _send(self, session: Any, delivery: Delivery) -> SendOutcome:
-        message, phone = delivery.message, delivery.contact.phone
-        if phone is None:
-            return NoAddress("no_phone", "the holder has no phone number")
+    async def _send(self, session: Any, prepared: "_Prepared | ChannelRefused") -> SendOutcome:
+        if isinstance(prepared, ChannelRefused):
+            return prepared
         try:
-            number = international_number(phone)
-        except ValueError:
-            return ChannelRefused("phone_malformed", "the holder's phone number cannot be dialled")
-        reference = hashlib.sha256(message.idempotency_key.encode()).digest()[0]
-        try:
-            cut = sms_parts(f"{message.title}：{message.text}" if message.title else message.text, reference)
-        except ValueError:
-            return ChannelRefused("text_too_long", "the text does not fit into an SMS")
-        try:
-            return await self._submit(session, number, cut)
+            return await self._submit(session, prepared.number, prepared.cut)
         except (OSError, TimeoutError, self._smpp_error()) as error:
             return ChannelUnavailable(
                 "smsc_silent", f"no answer from the SMS centre ({type(error).__name__})", uncertain=True
@@ -192,6 +189,30 @@ class SmsSmpp:
         import smpp34
 
         return smpp34.SmppError
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What the centre gets."""
+
+    number: str = field(repr=False)
+    cut: SmsParts = field(repr=False)
+
+
+def _prepared(delivery: Delivery) -> _Prepared | ChannelRefused:
+    message, phone = delivery.message, delivery.contact.phone
+    if phone is None:
+        return NoAddress("no_phone", "the holder has no phone number")
+    try:
+        number = international_number(phone)
+    except ValueError:
+        return ChannelRefused("phone_malformed", "the holder's phone number cannot be dialled")
+    reference = hashlib.sha256(message.idempotency_key.encode()).digest()[0]
+    try:
+        cut = sms_parts(f"{message.title}：{message.text}" if message.title else message.text, reference)
+    except ValueError:
+        return ChannelRefused("text_too_long", "the text does not fit into an SMS")
+    return _Prepared(number, cut)
 
 
 def _refusal(status: int) -> SendOutcome:

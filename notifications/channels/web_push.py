@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from notifications.channels.push_fcm import MAX_DEVICES, TTL_S, Forget
 from notifications.errors import ChannelRefused, ChannelUnavailable, NoAddress
-from notifications.models import Delivery, Device, DeviceKind, OutgoingMessage, Receipt
+from notifications.models import Contact, Delivery, Device, DeviceKind, OutgoingMessage, Receipt
 from notifications.ports import Clock, SendOutcome
 
 PUSH_SERVICES = (  # hosts, or with a dot in front everything below
@@ -117,6 +117,10 @@ class WebPush:
         if self._http is not None:
             await self._http.aclose()
 
+    def reaches(self, contact: Contact) -> bool:
+        """Whether the contact has a browser with push."""
+        return bool(_browsers(contact))
+
     async def send(self, deliveries: Sequence[Delivery]) -> Sequence[SendOutcome]:
         """Hand each message to the push service of each browser of its holder.
 
@@ -126,7 +130,7 @@ class WebPush:
         return await asyncio.gather(*(self._send(one) for one in deliveries))
 
     async def _send(self, delivery: Delivery) -> SendOutcome:
-        devices = [one for one in delivery.contact.devices if one.kind is DeviceKind.WEB_PUSH][:MAX_DEVICES]
+        devices = _browsers(delivery.contact)
         if not devices:
             return NoAddress("no_push_token", "the holder has no browser with push")
         told = [await self._post(delivery.message, device) for device in devices]
@@ -204,6 +208,10 @@ class WebPush:
             header = Vapid02(self._key.private).sign(claims)["Authorization"]
             self._signed = {**dict(list(self._signed.items())[-20:]), audience: (expires, header)}
         return header
+
+
+def _browsers(contact: Contact) -> Sequence[Device]:
+    return [one for one in contact.devices if one.kind is DeviceKind.WEB_PUSH][:MAX_DEVICES]
 
 
 def _payload(message: OutgoingMessage) -> bytes:

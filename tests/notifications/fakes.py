@@ -19,6 +19,7 @@ from notifications import (
     Inbox,
     Lead,
     LicenceChange,
+    NoAddress,
     Outbox,
     OutgoingMessage,
     Receipt,
@@ -110,7 +111,10 @@ class FakeContacts:
 
 
 class FakeChannel:
-    """Keeps what it was given. `failures` are answered one by one first, `dies` is raised after the message left."""
+    """Keeps what it was given. `failures` are answered one by one first, `dies` is raised after the message left.
+
+    It reaches everybody unless `reaches` is set; the others have no address.
+    """
 
     batch = 1
 
@@ -122,9 +126,13 @@ class FakeChannel:
         self.dies: list[BaseException] = []
         self.attempts: list[OutgoingMessage] = []
         self.sent: list[OutgoingMessage] = []
+        self.reaches: Callable[[Contact], bool] = lambda _: True
 
     async def send(self, deliveries: Sequence[Delivery]) -> Sequence[SendOutcome]:
-        return [await self._one(delivery.message) for delivery in deliveries]
+        return [
+            await self._one(one.message) if self.reaches(one.contact) else NoAddress("no_address", "none")
+            for one in deliveries
+        ]
 
     async def _one(self, message: OutgoingMessage) -> SendOutcome:
         self.attempts.append(message)

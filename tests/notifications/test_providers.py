@@ -5,8 +5,19 @@ from dataclasses import replace
 
 import pytest
 
-from notifications import ChannelRefused, ChannelUnavailable, Contact, Delivery, OutgoingMessage, Receipt
+from notifications import (
+    ChannelRefused,
+    ChannelUnavailable,
+    Contact,
+    Delivery,
+    Device,
+    DeviceKind,
+    NoAddress,
+    OutgoingMessage,
+    Receipt,
+)
 from notifications.channels.providers import RESTING, Admission, FailOver, Gate, Gated, GatePolicy
+from notifications.channels.web_push import PUSH_SERVICES, VapidKey, WebPush
 from notifications.errors import THROTTLED
 from notifications.ports import SendOutcome
 from tests.notifications.fakes import City, FakeChannel
@@ -109,6 +120,48 @@ async def test_what_may_have_been_taken_is_given_to_nobody_else(city: City, gate
     assert (len(first.sent), second.attempts) == (1, [])
     await channel.send(deliveries(1, provider="long gone"))
     assert len(first.sent) == 2
+
+
+def addressed(number: int, *nowhere: int) -> list[Delivery]:
+    """Deliveries to phones, but for those at the places `nowhere`."""
+    contact = Contact(phone="13800138000")
+    return [one if at in nowhere else replace(one, contact=contact) for at, one in enumerate(deliveries(number))]
+
+
+async def test_who_cannot_be_reached_is_told_so_while_the_provider_rests(city: City, gate: Gate) -> None:
+    provider = FakeChannel("p")
+    provider.reaches = lambda contact: contact.phone is not None
+    gated = Gated(provider, gate, GatePolicy(failures=1))
+    provider.always = DOWN
+    outcomes = await gated.send(addressed(3, 1))
+    assert kinds(list(outcomes)) == ["down", "no_address", "down"]
+    assert kinds(list(await gated.send(addressed(4, 0, 2)))) == ["no_address", RESTING, "no_address", RESTING]
+    assert kinds(list(await gated.send(addressed(1, 0)))) == ["no_address"]
+    assert len(provider.attempts) == 2, "who has no address does not end the rest"
+
+
+async def test_only_who_can_be_reached_uses_up_the_limit(city: City, gate: Gate) -> None:
+    provider = FakeChannel("p")
+    provider.reaches = lambda contact: contact.phone is not None
+    gated = Gated(provider, gate, GatePolicy(per_second=2))
+    assert kinds(list(await gated.send(addressed(9, *range(9))))) == ["no_address"] * 9
+    outcomes = await gated.send(addressed(5, 0, 2))
+    assert kinds(list(outcomes)) == ["no_address", "sent", "no_address", "sent", THROTTLED]
+
+
+async def test_a_holder_without_a_browser_has_no_push_while_web_push_rests(city: City, gate: Gate) -> None:
+    async def forget(_: Device) -> None:
+        raise AssertionError("nobody is asked")
+
+    web_push = WebPush(VapidKey.new(), "mailto:desk@city.example", PUSH_SERVICES, forget, city.clock)
+    policy = GatePolicy(per_second=10, failures=1)
+    await gate.admit(web_push.name, 1, policy)
+    await gate.note(web_push.name, policy, failed=True)
+    browser = Contact((Device(DeviceKind.WEB_PUSH, "{}"),))
+    asked = [replace(one, contact=browser if at == 1 else Contact()) for at, one in enumerate(deliveries(3))]
+    outcomes = await Gated(web_push, gate, policy).send(asked)
+    assert kinds(list(outcomes)) == ["no_push_token", RESTING, "no_push_token"]
+    assert isinstance(outcomes[0], NoAddress)
 
 
 async def test_a_used_up_limit_spills_over(city: City, gate: Gate) -> None:
