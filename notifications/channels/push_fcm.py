@@ -11,6 +11,7 @@ the same collapse key and tag and so replaces the first one on the device.
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from notifications.errors import ChannelRefused, ChannelUnavailable, NoAddress
@@ -21,6 +22,7 @@ from notifications.ports import SendOutcome
 TIMEOUT_S = 20
 MAX_DEVICES = 20  # of one holder
 MULTICAST = 500  # the most that FCM takes a call
+GATEWAY_TIMEOUT = 504  # somebody before FCM passed the request on and heard nothing
 TTL_S = 86_400  # a phone that was off for longer gets the SMS and the inbox
 
 CATEGORY = "licences"  # of notifications on the phone; vendors let public services through by category
@@ -34,6 +36,7 @@ class PushFcm:
     Args:
         service_account: the parsed key file of a Google service account.
         forget: takes out a device that FCM does not know any more.
+        timeout_s: for FCM's answer to one request.
 
     Addresses of the kind `fcm` are Firebase installation ids (FIDs), which firebase-admin 7 takes instead of
     registration tokens.
@@ -42,14 +45,16 @@ class PushFcm:
     name = "fcm"
     batch = MULTICAST
 
-    def __init__(self, service_account: Mapping[str, object], forget: Forget) -> None:
+    def __init__(self, service_account: Mapping[str, object], forget: Forget, *, timeout_s: float = TIMEOUT_S) -> None:
         # Importing takes over a second: only for those who use it.
         import firebase_admin
         from firebase_admin import messaging
+        from google.auth.transport.requests import Request
+        from requests import Session
         from requests.adapters import HTTPAdapter
 
         certificate = firebase_admin.credentials.Certificate(dict(service_account))
-        options = {"httpTimeout": TIMEOUT_S}
+        options = {"httpTimeout": timeout_s}
         self._app = firebase_admin.initialize_app(certificate, options, name=f"push-{secrets.token_hex(8)}")
         self._forget = forget
         # The library sleeps through a Retry-After of any length and then sends by itself, long after the outbox
@@ -57,11 +62,15 @@ class PushFcm:
         session = messaging._get_messaging_service(self._app)._client.session
         for prefix in list(session.adapters):
             session.mount(prefix, HTTPAdapter(pool_maxsize=MULTICAST, max_retries=0))
+        self._credentials = session.credentials
+        self._token_session = Session()
+        self._token_request = partial(Request(self._token_session), timeout=timeout_s)
 
     def close(self) -> None:
         """Give the connections back."""
         import firebase_admin
 
+        self._token_session.close()
         firebase_admin.delete_app(self._app)
 
     def reaches(self, contact: Contact) -> bool:
@@ -73,6 +82,7 @@ class PushFcm:
 
         `NoAddress` is `no_push_token`; `ChannelRefused` is `push_unregistered`: no device of the holder is known to FCM
         any more; `ChannelUnavailable` is `push_unavailable`, every other case, with FCM's Retry-After if it gave one.
+        It is `uncertain` when a message may have reached FCM and no answer tells.
         A device that FCM does not know any more is forgotten. A fault of the project's own (its key, its quota) is no
         device's: nothing is forgotten for it.
         """
@@ -81,20 +91,40 @@ class PushFcm:
         for first in range(0, len(asked), MULTICAST):
             part = asked[first : first + MULTICAST]
             messages = [_fcm(deliveries[at].message, device.address) for at, device in part]
-            told = await asyncio.to_thread(self._send_each, messages)
+            told = await self._told(messages)
             for (at, device), answer in zip(part, told, strict=True):
                 answers.setdefault(at, []).append(answer)
                 if self._is_gone(answer):
                     await self._forget(device)
         return [self._outcome(answers.get(at, [])) for at in range(len(deliveries))]
 
+    async def _told(self, messages: Sequence[Any]) -> Sequence[Any]:
+        """A message id or an error for each."""
+        # Two steps: who is given up while waiting for a token has sent nothing and sends nothing later.
+        no_access = await asyncio.to_thread(self._no_access)
+        if no_access is not None:
+            return [no_access] * len(messages)
+        return await asyncio.to_thread(self._send_each, messages)
+
+    def _no_access(self) -> Exception | None:
+        """Get an access token, once and not in each of the library's threads; gives why there is none."""
+        from firebase_admin import exceptions
+        from google.auth.exceptions import GoogleAuthError
+
+        try:
+            if not self._credentials.valid:
+                self._credentials.refresh(self._token_request)
+        except GoogleAuthError as error:
+            missing: Exception = exceptions.UnavailableError("no access token", cause=error)
+            return missing
+        return None
+
     def _send_each(self, messages: Sequence[Any]) -> Sequence[Any]:
-        """A message id or FCM's error for each."""
         from firebase_admin import exceptions, messaging
 
         try:
             responses = messaging.send_each(list(messages), app=self._app).responses
-        except exceptions.FirebaseError as error:  # no access token, for one
+        except exceptions.FirebaseError as error:  # one answer that cannot be read hides those of all others
             return [error] * len(messages)
         unknown = exceptions.UnknownError("no message id")
         return [one.message_id if one.success else one.exception or unknown for one in responses]
@@ -107,17 +137,21 @@ class PushFcm:
     def _outcome(self, answers: Sequence[Any]) -> SendOutcome:
         if not answers:
             return NoAddress("no_push_token", "the holder has no device with push")
-        from firebase_admin import exceptions
+        from firebase_admin import exceptions, messaging
 
         for answer in answers:
             if isinstance(answer, str):
                 return Receipt(delivered=False, provider_ref=answer)
-        for answer in answers:
-            if not self._is_gone(answer) and not isinstance(answer, exceptions.InvalidArgumentError):
-                return ChannelUnavailable(
-                    "push_unavailable", f"FCM: {answer.code}", retry_after_s=_retry_after_s(answer)
-                )
-        return ChannelRefused("push_unregistered", "FCM knows none of the devices")
+        refused = (messaging.UnregisteredError, messaging.SenderIdMismatchError, exceptions.InvalidArgumentError)
+        unsettled = [answer for answer in answers if not isinstance(answer, refused)]
+        if not unsettled:
+            return ChannelRefused("push_unregistered", "FCM knows none of the devices")
+        return ChannelUnavailable(
+            "push_unavailable",
+            f"FCM: {unsettled[0].code}",
+            retry_after_s=_retry_after_s(unsettled[0]),
+            uncertain=any(_may_have_taken(answer) for answer in unsettled),
+        )
 
 
 def _fcm_devices(contact: Contact) -> Sequence[Device]:
@@ -143,6 +177,22 @@ def _fcm(message: OutgoingMessage, fid: str) -> Any:
             payload=messaging.APNSPayload(aps=messaging.Aps(category=CATEGORY)),
         ),
     )
+
+
+def _may_have_taken(error: Any) -> bool:
+    """Whether FCM may have the message: it has said nothing of it, and the request may have left."""
+    from firebase_admin import exceptions
+    from google.auth.exceptions import GoogleAuthError
+    from requests import ConnectTimeout
+    from urllib3.exceptions import MaxRetryError, NewConnectionError
+
+    if error.http_response is not None:
+        return bool(error.http_response.status_code == GATEWAY_TIMEOUT)
+    if isinstance(error, exceptions.UnknownError):
+        return True
+    cause = error.cause
+    reached = next((one.reason for one in cause.args if isinstance(one, MaxRetryError)), None)
+    return not isinstance(cause, GoogleAuthError | ConnectTimeout) and not isinstance(reached, NewConnectionError)
 
 
 def _retry_after_s(error: Any) -> float | None:

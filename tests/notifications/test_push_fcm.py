@@ -1,5 +1,6 @@
 """Push over FCM, against a server on this machine: real service-account flow, real HTTP."""
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -35,6 +36,8 @@ class FakeFcm(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answers: dict[str, tuple[int, dict[str, str], object]] = {}
         self.token_status = 200
+        self.tokens = 0
+        self.over = threading.Event()
         self.received: list[dict[str, dict[str, object]]] = []
         self.forgotten: list[str] = []
 
@@ -56,12 +59,18 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path == "/token":
+            self.server.tokens += 1
             token = {"access_token": "access", "expires_in": 3600, "token_type": "Bearer"}
             self._answer(self.server.token_status, {}, token)
             return
         assert self.headers["Authorization"] == "Bearer access"
         message = json.loads(body)["message"]
         self.server.received.append(message)
+        if message["fid"] in ("breaks", "silent"):
+            if message["fid"] == "silent":
+                self.server.over.wait(10)
+            self.close_connection = True
+            return
         self._answer(*self.server.answers.get(message["fid"], (200, {}, {"name": f"messages/{message['fid']}"})))
 
     def _answer(self, status: int, headers: dict[str, str], body: object) -> None:
@@ -90,6 +99,7 @@ def fcm() -> Iterator[FakeFcm]:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server
+        server.over.set()
         server.shutdown()
         thread.join()
 
@@ -103,18 +113,19 @@ def push(fcm: FakeFcm, private_key_pem: str, monkeypatch: pytest.MonkeyPatch) ->
     required = "_is_regional_access_boundary_lookup_required"
     monkeypatch.setattr(service_account.Credentials, required, lambda _: False)
     monkeypatch.setattr(messaging._MessagingService, "FCM_URL", fcm.url + "/v1/projects/{0}/messages:send")
-    channel = PushFcm(
-        {
-            "type": "service_account",
-            "project_id": "wallet",
-            "client_email": "push@wallet.example",
-            "private_key": private_key_pem,
-            "token_uri": f"{fcm.url}/token",
-        },
-        fcm.forget,
-    )
+    channel = PushFcm(account(fcm, private_key_pem), fcm.forget)
     yield channel
     channel.close()
+
+
+def account(fcm: FakeFcm, private_key_pem: str) -> dict[str, object]:
+    return {
+        "type": "service_account",
+        "project_id": "wallet",
+        "client_email": "push@wallet.example",
+        "private_key": private_key_pem,
+        "token_uri": f"{fcm.url}/token",
+    }
 
 
 async def test_a_push_is_accepted_but_not_yet_delivered(push: PushFcm, fcm: FakeFcm) -> None:
@@ -181,10 +192,61 @@ async def test_a_device_gone_beside_one_out_of_reach_is_tried_again(push: PushFc
         )
 
 
+async def test_what_was_not_answered_in_time_may_have_been_taken(
+    push: PushFcm, fcm: FakeFcm, private_key_pem: str
+) -> None:
+    hasty = PushFcm(account(fcm, private_key_pem), fcm.forget, timeout_s=0.5)
+    with pytest.raises(ChannelUnavailable) as unavailable:
+        await sent(hasty, MESSAGE, Contact(devices=(phone("silent"),)))
+    assert (unavailable.value.code, unavailable.value.uncertain, len(fcm.received)) == ("push_unavailable", True, 1)
+    await asyncio.to_thread(hasty.close)
+
+
+async def test_what_left_before_the_line_broke_may_have_been_taken(push: PushFcm, fcm: FakeFcm) -> None:
+    with pytest.raises(ChannelUnavailable) as unavailable:
+        await sent(push, MESSAGE, Contact(devices=(phone("breaks"),)))
+    assert (unavailable.value.code, unavailable.value.uncertain, len(fcm.received)) == ("push_unavailable", True, 1)
+
+
+async def test_one_device_without_an_answer_leaves_the_message_open(push: PushFcm, fcm: FakeFcm) -> None:
+    fcm.fail("busy", 429, "QUOTA_EXCEEDED")
+    with pytest.raises(ChannelUnavailable) as unavailable:
+        await sent(push, MESSAGE, Contact(devices=(phone("busy"), phone("breaks"))))
+    assert unavailable.value.uncertain
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "uncertain"),
+    [(503, {}, False), (500, {}, False), (429, {}, False), (504, {}, True), (200, {}, True), (200, ["?"], True)],
+)
+async def test_what_fcm_refuses_it_has_not_taken(
+    push: PushFcm, fcm: FakeFcm, status: int, body: object, uncertain: bool
+) -> None:
+    fcm.answers["phone"] = (status, {}, body)
+    with pytest.raises(ChannelUnavailable) as unavailable:
+        await sent(push, MESSAGE, Contact(devices=(phone("phone"),)))
+    assert unavailable.value.uncertain is uncertain
+
+
+async def test_who_is_not_there_has_taken_nothing(push: PushFcm, fcm: FakeFcm) -> None:
+    await sent(push, MESSAGE, Contact(devices=(phone("phone"),)))  # there is an access token
+    fcm.shutdown()
+    fcm.socket.close()
+    with pytest.raises(ChannelUnavailable) as unavailable:
+        await sent(push, MESSAGE, Contact(devices=(phone("phone"),)))
+    assert (unavailable.value.code, unavailable.value.uncertain) == ("push_unavailable", False)
+
+
+async def test_a_batch_asks_for_one_access_token(push: PushFcm, fcm: FakeFcm) -> None:
+    await push.send([Delivery(MESSAGE, Contact((phone(f"phone-{n}"),))) for n in range(40)])
+    assert fcm.tokens == 1
+
+
 async def test_without_access_token_push_is_unavailable(push: PushFcm, fcm: FakeFcm) -> None:
     fcm.token_status = 403
-    with pytest.raises(ChannelUnavailable):
+    with pytest.raises(ChannelUnavailable) as unavailable:
         await sent(push, MESSAGE, Contact(devices=(phone("phone"),)))
+    assert (unavailable.value.uncertain, fcm.received) == (False, [])
 
 
 async def test_a_holder_without_device_has_no_address(push: PushFcm) -> None:
