@@ -7,7 +7,7 @@ embedded mode makes itself.
 import json
 import os
 import secrets
-from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
@@ -36,7 +36,7 @@ class Channels:
     channels: list[Channel]
     sink: bool = False
     push_key: str | None = None
-    _closers: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    _closing: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @classmethod
     def of(cls, settings: Settings, clock: Clock, database: Database, devices: Devices, inbox: Inbox) -> "Channels":
@@ -55,7 +55,9 @@ class Channels:
         sink = settings.data_dir / "sink.ndjson"
         push: list[Provider] = []
         if settings.fcm_service_account is not None:
-            push.append(PushFcm(json.loads(settings.fcm_service_account.read_bytes()), forget))
+            fcm = PushFcm(json.loads(settings.fcm_service_account.read_bytes()), forget)
+            made._closing.push_async_callback(fcm.close)
+            push.append(fcm)
         key = _vapid_key(settings)
         if key is not None:
             embedded = settings.deployment == "embedded"
@@ -63,7 +65,7 @@ class Channels:
             subject = settings.vapid_subject or settings.public_url
             web_push = WebPush(key, subject, services, forget, clock, insecure=embedded)
             made.push_key = key.public
-            made._closers.append(web_push.close)
+            made._closing.push_async_callback(web_push.close)
             push.append(web_push)
         limit = GatePolicy(per_second=settings.push_per_second)
         carriers: list[Channel] = [Gated(one, gate, limit) for one in push]
@@ -85,13 +87,12 @@ class Channels:
         if name == "aliyun":
             return SmsAliyun(_aliyun_account(settings), clock)
         smpp = SmsSmpp(_smpp_account(settings), ReceiptBook(database, clock))
-        self._closers.append(smpp.close)
+        self._closing.push_async_callback(smpp.close)
         return smpp
 
     async def close(self) -> None:
-        """Give back every connection to providers."""
-        for close in self._closers:
-            await close()
+        """Give back every connection to providers; what fails in one of them is raised when all were asked."""
+        await self._closing.aclose()
 
 
 def _vapid_key(settings: Settings) -> VapidKey | None:

@@ -66,12 +66,13 @@ class PushFcm:
         self._token_session = Session()
         self._token_request = partial(Request(self._token_session), timeout=timeout_s)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Give the connections back."""
         import firebase_admin
 
         self._token_session.close()
-        firebase_admin.delete_app(self._app)
+        # The library starts an event loop of its own for it, which it cannot where one runs.
+        await asyncio.to_thread(firebase_admin.delete_app, self._app)
 
     def reaches(self, contact: Contact) -> bool:
         """Whether the contact has a device that FCM knows by an address."""

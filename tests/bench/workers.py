@@ -78,7 +78,7 @@ def _work(pipe: Connection, url: str, far_end: str | int) -> None:
             pipe.send(runner.run(outbox.deliver(database, count)).sent)
 
 
-def outbox_over(database: Database, channel: Channel) -> Outbox:
+def outbox_over(database: Database, channel: Channel | Provider) -> Outbox:
     """An outbox of one channel; the providers of a channel have their gate before them, as everywhere."""
     protector = DataProtector({"bench": b"k" * 32}, active="bench", blind_index_key=b"i" * 32)
     clock = FakeClock()
@@ -132,5 +132,5 @@ def fcm_channel(stack: ExitStack, runner: asyncio.Runner, url: str) -> PushFcm:
         raise AssertionError("every device is known")
 
     channel = PushFcm(account, forget)
-    stack.callback(channel.close)
+    stack.callback(lambda: runner.run(channel.close()))
     return channel

@@ -105,7 +105,9 @@ def fcm() -> Iterator[FakeFcm]:
 
 
 @pytest.fixture
-def push(fcm: FakeFcm, private_key_pem: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[PushFcm]:
+def push(
+    fcm: FakeFcm, private_key_pem: str, monkeypatch: pytest.MonkeyPatch, runner: asyncio.Runner
+) -> Iterator[PushFcm]:
     from firebase_admin import messaging
     from google.oauth2 import service_account
 
@@ -115,7 +117,7 @@ def push(fcm: FakeFcm, private_key_pem: str, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(messaging._MessagingService, "FCM_URL", fcm.url + "/v1/projects/{0}/messages:send")
     channel = PushFcm(account(fcm, private_key_pem), fcm.forget)
     yield channel
-    channel.close()
+    runner.run(channel.close())
 
 
 def account(fcm: FakeFcm, private_key_pem: str) -> dict[str, object]:
@@ -199,7 +201,7 @@ async def test_what_was_not_answered_in_time_may_have_been_taken(
     with pytest.raises(ChannelUnavailable) as unavailable:
         await sent(hasty, MESSAGE, Contact(devices=(phone("silent"),)))
     assert (unavailable.value.code, unavailable.value.uncertain, len(fcm.received)) == ("push_unavailable", True, 1)
-    await asyncio.to_thread(hasty.close)
+    await hasty.close()
 
 
 async def test_what_left_before_the_line_broke_may_have_been_taken(push: PushFcm, fcm: FakeFcm) -> None:
