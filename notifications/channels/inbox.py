@@ -56,6 +56,8 @@ class Inbox:
 
     async def send(self, deliveries: Sequence[Delivery]) -> Sequence[Receipt]:
         """Put messages into their holders' inboxes, in a transaction of its own; a repetition changes nothing."""
+        if not deliveries:
+            return []
         now = self._clock.now()
         async with self._uow.transaction() as session:
             await InboxRepository(session).add([self._row(one.message, now) for one in deliveries])

@@ -2,14 +2,10 @@
 
 import asyncio
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from notifications import (
     ChannelRefused,
@@ -21,47 +17,41 @@ from notifications import (
     OutgoingMessage,
     Receipt,
 )
-from notifications.channels.push_fcm import PushFcm
+from notifications.channels.push_fcm import TIMEOUT_S, PushFcm
 from tests.notifications.fakes import phone, sent
+from tests.notifications.far_end import Answering, HttpFarEnd, serving
 
 MESSAGE = OutgoingMessage("key-1", "holder-1", "licence_expiry", "证照到期提醒", "您的证照将到期")
 
 
-class FakeFcm(ThreadingHTTPServer):
+class FakeFcm(HttpFarEnd):
     """Answers by the device's name, and keeps what it was sent."""
 
-    request_queue_size = 600
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.answers: dict[str, tuple[int, dict[str, str], object]] = {}
         self.token_status = 200
         self.tokens = 0
-        self.over = threading.Event()
         self.received: list[dict[str, dict[str, object]]] = []
         self.forgotten: list[str] = []
 
     async def forget(self, device: Device) -> None:
         self.forgotten.append(device.address)
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
     def fail(self, device: str, status: int, error_code: str, headers: dict[str, str] | None = None) -> None:
         details = [{"@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError", "errorCode": error_code}]
         self.answers[device] = (status, headers or {}, {"error": {"message": "no", "details": details}})
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Answering):
     server: FakeFcm
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.body()
         if self.path == "/token":
             self.server.tokens += 1
             token = {"access_token": "access", "expires_in": 3600, "token_type": "Bearer"}
-            self._answer(self.server.token_status, {}, token)
+            self._say(self.server.token_status, {}, token)
             return
         assert self.headers["Authorization"] == "Bearer access"
         message = json.loads(body)["message"]
@@ -71,43 +61,31 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.over.wait(10)
             self.close_connection = True
             return
-        self._answer(*self.server.answers.get(message["fid"], (200, {}, {"name": f"messages/{message['fid']}"})))
+        self._say(*self.server.answers.get(message["fid"], (200, {}, {"name": f"messages/{message['fid']}"})))
 
-    def _answer(self, status: int, headers: dict[str, str], body: object) -> None:
-        encoded = json.dumps(body).encode()
-        self.send_response(status)
-        for name, value in {**headers, "Content-Type": "application/json"}.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(encoded)))
-        self.end_headers()
-        self.wfile.write(encoded)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Stay silent."""
-
-
-@pytest.fixture(scope="module")
-def private_key_pem() -> str:
-    key = rsa.generate_private_key(65537, 2048)
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return pem.decode()
+    def _say(self, status: int, headers: dict[str, str], body: object) -> None:
+        self.answer(status, {**headers, "Content-Type": "application/json"}, json.dumps(body).encode())
 
 
 @pytest.fixture
 def fcm() -> Iterator[FakeFcm]:
-    with FakeFcm() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(FakeFcm()) as server:
         yield server
-        server.over.set()
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
 def push(
     fcm: FakeFcm, private_key_pem: str, monkeypatch: pytest.MonkeyPatch, runner: asyncio.Runner
 ) -> Iterator[PushFcm]:
+    channel = push_over(fcm, private_key_pem, monkeypatch)
+    yield channel
+    runner.run(channel.close())
+
+
+def push_over(
+    fcm: FakeFcm, private_key_pem: str, monkeypatch: pytest.MonkeyPatch, timeout_s: float = TIMEOUT_S
+) -> PushFcm:
+    """The channel, with nobody but this server to ask."""
     from firebase_admin import messaging
     from google.oauth2 import service_account
 
@@ -115,19 +93,14 @@ def push(
     required = "_is_regional_access_boundary_lookup_required"
     monkeypatch.setattr(service_account.Credentials, required, lambda _: False)
     monkeypatch.setattr(messaging._MessagingService, "FCM_URL", fcm.url + "/v1/projects/{0}/messages:send")
-    channel = PushFcm(account(fcm, private_key_pem), fcm.forget)
-    yield channel
-    runner.run(channel.close())
-
-
-def account(fcm: FakeFcm, private_key_pem: str) -> dict[str, object]:
-    return {
+    account = {
         "type": "service_account",
         "project_id": "wallet",
         "client_email": "push@wallet.example",
         "private_key": private_key_pem,
         "token_uri": f"{fcm.url}/token",
     }
+    return PushFcm(account, fcm.forget, timeout_s=timeout_s)
 
 
 async def test_a_push_is_accepted_but_not_yet_delivered(push: PushFcm, fcm: FakeFcm) -> None:
@@ -195,9 +168,9 @@ async def test_a_device_gone_beside_one_out_of_reach_is_tried_again(push: PushFc
 
 
 async def test_what_was_not_answered_in_time_may_have_been_taken(
-    push: PushFcm, fcm: FakeFcm, private_key_pem: str
+    fcm: FakeFcm, private_key_pem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hasty = PushFcm(account(fcm, private_key_pem), fcm.forget, timeout_s=0.5)
+    hasty = push_over(fcm, private_key_pem, monkeypatch, timeout_s=0.5)
     with pytest.raises(ChannelUnavailable) as unavailable:
         await sent(hasty, MESSAGE, Contact(devices=(phone("silent"),)))
     assert (unavailable.value.code, unavailable.value.uncertain, len(fcm.received)) == ("push_unavailable", True, 1)
@@ -232,8 +205,7 @@ async def test_what_fcm_refuses_it_has_not_taken(
 
 async def test_who_is_not_there_has_taken_nothing(push: PushFcm, fcm: FakeFcm) -> None:
     await sent(push, MESSAGE, Contact(devices=(phone("phone"),)))  # there is an access token
-    fcm.shutdown()
-    fcm.socket.close()
+    fcm.leave()
     with pytest.raises(ChannelUnavailable) as unavailable:
         await sent(push, MESSAGE, Contact(devices=(phone("phone"),)))
     assert (unavailable.value.code, unavailable.value.uncertain) == ("push_unavailable", False)

@@ -3,11 +3,9 @@
 import hashlib
 import hmac
 import json
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -17,17 +15,18 @@ from notifications import ChannelRefused, ChannelUnavailable, Contact, NoAddress
 from notifications.channels.sms_aliyun import AliyunAccount, SmsAliyun
 from tests.fakes import FakeClock
 from tests.notifications.fakes import sent
+from tests.notifications.far_end import Answering, HttpFarEnd, serving
 
 MESSAGE = OutgoingMessage("key-1", "holder-1", "licence_expiry", "证照到期提醒", "您的证照将到期")
 PHONE = Contact(phone="13800138000")
 SECRET = "a secret"
 
 
-class FakeAliyun(ThreadingHTTPServer):
+class FakeAliyun(HttpFarEnd):
     """Takes messages as long as it is told nothing else."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.taken: list[dict[str, str]] = []
         self.queries: list[dict[str, str]] = []
         self.code = "OK"
@@ -36,11 +35,11 @@ class FakeAliyun(ThreadingHTTPServer):
         self.send_status = 3
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Answering):
     server: FakeAliyun
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.body()
         query = dict(parse_qsl(urlsplit(self.path).query))
         assert self.headers["Authorization"].endswith(f"Signature={self._signature(query)}")
         answer: dict[str, Any] = {"Code": self.server.code, "Message": "…", "RequestId": "r"}
@@ -55,12 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
             mine = [one for one in self.server.taken if one["PhoneNumbers"] == query["PhoneNumber"]]
             details = [{"OutId": one["OutId"], "SendStatus": self.server.send_status} for one in mine]
             answer |= {"TotalCount": str(len(details)), "SmsSendDetailDTOs": {"SmsSendDetailDTO": details}}
-        encoded = json.dumps(answer).encode()
-        self.send_response(self.server.status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(encoded)))
-        self.end_headers()
-        self.wfile.write(encoded)
+        self.answer(self.server.status, {"Content-Type": "application/json"}, json.dumps(answer).encode())
 
     def _signature(self, query: dict[str, str]) -> str:
         """ACS3-HMAC-SHA256, computed by ourselves."""
@@ -71,18 +65,11 @@ class _Handler(BaseHTTPRequestHandler):
         digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
         return hmac.new(SECRET.encode(), f"ACS3-HMAC-SHA256\n{digest}".encode(), hashlib.sha256).hexdigest()
 
-    def log_message(self, format: str, *args: object) -> None:
-        """Stay silent."""
-
 
 @pytest.fixture
 def aliyun() -> Iterator[FakeAliyun]:
-    with FakeAliyun() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(FakeAliyun()) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -3,10 +3,8 @@
 import base64
 import json
 import secrets
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import http_ece
@@ -30,16 +28,17 @@ from notifications.channels.push import Push
 from notifications.channels.web_push import PUSH_SERVICES, VapidKey, WebPush
 from tests.fakes import FakeClock
 from tests.notifications.fakes import FakeChannel, phone, sent
+from tests.notifications.far_end import Answering, HttpFarEnd, serving
 
 MESSAGE = OutgoingMessage("key-1", "holder-1", "licence_expiry", "证照到期提醒", "您的证照将到期")
 KEY = VapidKey.new()
 
 
-class PushService(ThreadingHTTPServer):
+class PushService(HttpFarEnd):
     """Keeps what it was given; `status` and `headers` are its answer."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.received: list[tuple[str, dict[str, str], bytes]] = []
         self.forgotten: list[str] = []
         self.status, self.headers = 201, {"Location": "/message"}
@@ -48,19 +47,12 @@ class PushService(ThreadingHTTPServer):
         self.forgotten.append(device.address)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Answering):
     server: PushService
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.received.append((self.path, dict(self.headers), body))
-        self.send_response(self.server.status)
-        for name, value in {**self.server.headers, "Content-Length": "0"}.items():
-            self.send_header(name, value)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Stay silent."""
+        self.server.received.append((self.path, dict(self.headers), self.body()))
+        self.answer(self.server.status, self.server.headers)
 
 
 class Browser:
@@ -70,7 +62,7 @@ class Browser:
         self.key, self.auth = ec.generate_private_key(ec.SECP256R1()), secrets.token_bytes(16)
         point = self.key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
         self.subscription = {
-            "endpoint": f"http://127.0.0.1:{service.server_port}{path}",
+            "endpoint": service.url + path,
             "keys": {"p256dh": b64u(point), "auth": b64u(self.auth)},
         }
 
@@ -88,12 +80,8 @@ def b64u(value: bytes) -> str:
 
 @pytest.fixture
 def service() -> Iterator[PushService]:
-    with PushService() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(PushService()) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -119,7 +107,7 @@ async def test_a_browser_can_read_what_was_sent_and_the_service_knows_us(service
     signed = JWS()
     signed.deserialize(given["t"], public)
     claims = json.loads(signed.payload)
-    assert claims["aud"] == f"http://127.0.0.1:{service.server_port}"
+    assert claims["aud"] == service.url
     assert claims["sub"] == "mailto:desk@city.example"
     await push.close()
 
