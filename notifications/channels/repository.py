@@ -28,7 +28,8 @@ class InboxRepository:
 
     async def add(self, messages: Sequence[Mapping[str, object]]) -> None:
         """Write messages, but those that are there."""
-        await self._run(insert(_messages).values(messages).on_conflict_do_nothing(index_elements=["id"]))
+        statement = insert(_messages).on_conflict_do_nothing(index_elements=["id"])
+        await (await self._session.connection()).execute(statement, messages)
 
     async def page(
         self, holder_id: str, before: tuple[datetime, str] | None, limit: int, *, unread: bool = False

@@ -78,7 +78,7 @@ def _work(pipe: Connection, url: str, far_end: str | int) -> None:
             pipe.send(runner.run(outbox.deliver(database, count)).sent)
 
 
-def outbox_over(database: Database, channel: Channel | Provider) -> Outbox:
+def outbox_over(database: Database, channel: Channel) -> Outbox:
     """An outbox of one channel; the providers of a channel have their gate before them, as everywhere."""
     protector = DataProtector({"bench": b"k" * 32}, active="bench", blind_index_key=b"i" * 32)
     clock = FakeClock()
