@@ -15,7 +15,7 @@ from time import perf_counter
 from sqlalchemy import text
 
 from notifications import Bilingual, Inbox, Outbox, ReminderService, TickReport, tick
-from tests.bench.reminders import DUE, STAGES, STORED, analyse
+from tests.bench.reminders import DUE, STAGES, store
 from tests.bench.server import own_database
 from tests.fakes import FakeClock
 from tests.notifications.fakes import FakeChanges, FakeChannel, FakeContacts, FakeRules
@@ -65,9 +65,8 @@ async def _fill(url: str, licences: int, stages: int, due: int) -> None:
     database = Database(url)
     await database.create_all()
     async with database.transaction() as session:
-        await session.execute(text(STORED), {"licences": licences, "stages": stages})
         await session.execute(text(DUE), {"due": due})
-    await analyse(database)
+    await store(database, licences, stages)
     await database.close()
 
 

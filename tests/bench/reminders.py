@@ -23,6 +23,7 @@ from wallet_api.protection import DataProtector
 
 STAGES = 3  # a licence; one row each
 DUE_AT_ONCE = 500
+STORED_AT_ONCE = 50_000
 PLANNED_AT_ONCE = 500
 
 # Every licence has stages that come due over the next eight years.
@@ -31,7 +32,7 @@ INSERT INTO reminder (id, licence_id, licence_version, type_code, valid_until, s
     planned_at, changed_at)
 SELECT md5(n || ':' || s), md5(n::text), 1, 'food', DATE '2027-06-01' + (n % 2900)::int, 'S' || s,
     DATE '2026-12-01' + (n % 2900)::int + 30 * s, md5('h' || n), 'planned', now(), now()
-FROM generate_series(1, :licences) n, generate_series(1, :stages) s
+FROM generate_series(CAST(:first AS int), :last) n, generate_series(1, :stages) s
 """
 DUE = """
 INSERT INTO reminder (id, licence_id, licence_version, type_code, valid_until, stage, due_on, holder_id, state,
@@ -100,8 +101,12 @@ def _service(database: Database, changes: FakeChanges) -> ReminderService:
     return ReminderService(clock, changes, FakeRules(), outbox, Bilingual("一网通办", "portal"))
 
 
-async def analyse(database: Database) -> None:
-    """Let the server know what it holds, as it would some time later by itself."""
+async def store(database: Database, licences: int, stages: int) -> None:
+    """Write so many licences' reminders, none of them due, and let the server know what it holds."""
+    for first in range(1, licences + 1, STORED_AT_ONCE):  # a long transaction holds up everybody's feeds
+        last = min(first + STORED_AT_ONCE - 1, licences)
+        async with database.transaction() as session:
+            await session.execute(text(STORED), {"first": first, "last": last, "stages": stages})
     async with database.engine.connect() as connection:
         await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(text("VACUUM ANALYZE"))
 
@@ -113,9 +118,7 @@ def _queueing(stack: ExitStack, licences: int) -> Prepare:
 
     async def fill() -> None:
         await database.create_all()
-        async with database.transaction() as session:
-            await session.execute(text(STORED), {"licences": licences, "stages": STAGES})
-        await analyse(database)
+        await store(database, licences, STAGES)
 
     async def write(count: int) -> None:
         async with database.transaction() as session:
