@@ -34,6 +34,7 @@ from wallet_api.routes import (
     reminder_coverage,
     showing,
     sign_in,
+    sms_reports,
     trust,
     types,
     well_known,
@@ -109,6 +110,7 @@ def create_app(settings: Settings, *, platform: Platform | None = None) -> FastA
         showing,
         operators,
         push,
+        sms_reports,
         health,
         metrics,
     ):

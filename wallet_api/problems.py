@@ -79,6 +79,7 @@ _NOTIFICATION_STATUS = {
     "device_not_found": 404,
     "device_malformed": 422,
     "preference_unknown": 422,
+    "reports_malformed": 422,
     "statutory_notice_needs_a_channel": 422,
 }
 

@@ -21,6 +21,7 @@ SECRET_SETTINGS = ("encryption_keys", "blind_index_key", "nonce_key", "key_passp
 
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]{1,63}")  # RFC 3986 §3.1
+_REPORT_TOKEN = re.compile(r"[A-Za-z0-9_-]{32,128}")  # it stands in a URL as it is, and is all that a forger lacks
 _BROWSERS_OWN = frozenset({"about", "blob", "data", "file", "ftp", "http", "https", "javascript", "vbscript"})
 
 
@@ -62,6 +63,8 @@ class Settings(BaseSettings):
         smpp_url: `smpp://system_id:password@host:2775`, `smpps://` for TLS.
         smpp_source: what the holder sees as the sender.
         aliyun_templates: JSON, kind of message → code of the approved template, `*` for all others.
+        aliyun_report_token: the secret last part of the URL to which Aliyun posts delivery reports, 32 to 128 of
+            `A-Z a-z 0-9 _ -`; without it none are taken.
         push_per_second, sms_per_second: what each provider is given at most, by all workers together.
         push_wait_s: how long a push may stay without a receipt before an SMS goes out.
         quiet_hours: the Shanghai hours in which push and SMS wait unless they are urgent; empty: none.
@@ -72,7 +75,7 @@ class Settings(BaseSettings):
         metrics_token: bearer token of whoever reads `/metrics`; without it only this machine itself may.
     """
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True)
 
     deployment: Literal["embedded", "production"] = "embedded"
     public_url: str = "http://127.0.0.1:8000"
@@ -116,6 +119,7 @@ class Settings(BaseSettings):
     aliyun_access_key_secret: SecretStr | None = None
     aliyun_sign_name: str = ""
     aliyun_templates: dict[str, str] = Field(default_factory=dict)
+    aliyun_report_token: SecretStr | None = None
     push_per_second: int | None = Field(default=None, ge=1)
     sms_per_second: int | None = Field(default=None, ge=1)
     push_wait_s: int = Field(default=600, ge=0)
@@ -198,6 +202,13 @@ class Settings(BaseSettings):
         if any(given) and not all(given):
             raise ValueError("a token needs all of PKCS11_MODULE, PKCS11_TOKEN and PKCS11_PIN")
         return self
+
+    @field_validator("aliyun_report_token")
+    @classmethod
+    def _hard_to_guess(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _REPORT_TOKEN.fullmatch(value.get_secret_value()):
+            raise ValueError("ALIYUN_REPORT_TOKEN is 32 to 128 of A-Z a-z 0-9 _ -: openssl rand -hex 32")
+        return value
 
     @field_validator("vapid_subject")
     @classmethod

@@ -24,6 +24,8 @@ from credentials.registry import Intake, Registry
 from credentials.registry.ports import Clock
 from credentials.status import StatusService
 from notifications import DeliveryPolicy, Devices, Inbox, Outbox, Preferences, ReminderService, TickReport, tick
+from notifications.channels.sms_aliyun import AliyunReceipts
+from notifications.outbox.receipts import ReceiptBook
 from presentation.accesslog import AccessLog
 from presentation.checks import Checks, Journals, LiveTrust, StoredRecords
 from presentation.scenes import Scenes
@@ -91,6 +93,7 @@ class Platform:
     devices: Devices
     channels: Channels
     outbox: Outbox
+    aliyun_receipts: AliyunReceipts
     reminders: ReminderService
     preferences: Preferences
     notices: Notices
@@ -224,6 +227,7 @@ class Platform:
             devices=devices,
             channels=channels,
             outbox=outbox,
+            aliyun_receipts=AliyunReceipts(ReceiptBook(database, clock)),
             reminders=ReminderService(clock, StoredChanges(registry), PackRules(catalogue), outbox, RENEWED_AT),
             preferences=preferences,
             notices=Notices(outbox, registry, catalogue, access_log, preferences, clock),

@@ -2,22 +2,30 @@
 
     sms = SmsAliyun(AliyunAccount("LTAI…", "secret", "上海一网通办", {"*": "SMS_154950909"}), clock)
 
-`SendSms` knows no idempotency key. Our own de-duplication: each message carries its key as `OutId`, and before a second
-attempt the day's details of that phone are asked for it. What Aliyun has accepted but not yet written into its details
-(seconds) is the window in which a message can go out twice.
+`SendSms` knows no idempotency key. Our own de-duplication: each submission's `OutId` begins with the message's key, and
+before a second attempt the day's details of that phone are asked for it. What Aliyun has accepted but not yet written
+into its details (seconds) is the window in which a message can go out twice.
+
+    counts = await AliyunReceipts(book).take(body)    # what Aliyun posts when it knows what became of messages
+
+Receipts go by the `OutId`, because the details do not tell Aliyun's own `BizId`. Each submission has another one, so
+that what is said of an earlier attempt, late or twice, is not taken for the word on the attempt that counts.
 """
 
 import asyncio
 import json
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from notifications.channels.formats.aliyun_sms_report import out_id_prefix, read_aliyun_reports
 from notifications.channels.formats.sms_text import international_number
 from notifications.errors import ChannelRefused, ChannelUnavailable, NoAddress
 from notifications.models import Contact, Delivery, OutgoingMessage, Receipt
 from notifications.outbox.policy import SHANGHAI
+from notifications.outbox.receipts import ProviderReceipt, ReceiptBook
 from notifications.ports import Clock, SendOutcome
 
 ANSWER_S = 10  # a request; two of them stay below DeliveryPolicy.send_timeout_s
@@ -25,6 +33,7 @@ CONNECT_S = 5
 AT_ONCE = 20
 LOOK_BACK = timedelta(days=1)  # a message that was tried before midnight stands in yesterday's details
 PAGE = 50  # the most that QuerySendDetails gives; nobody gets more of ours in a day
+PROVIDER = "aliyun"
 ACCEPTED = "OK"
 ARRIVED, FAILED = 3, 2  # SendStatus; 1 is under way
 
@@ -58,7 +67,7 @@ class AliyunAccount:
 class SmsAliyun:
     """One account at Aliyun."""
 
-    name = "aliyun"
+    name = PROVIDER
     batch = AT_ONCE
 
     def __init__(self, account: AliyunAccount, clock: Clock) -> None:
@@ -102,12 +111,13 @@ class SmsAliyun:
     def _submit(self, number: str, message: OutgoingMessage, template: str) -> SendOutcome:
         from alibabacloud_dysmsapi20170525 import models
 
+        out_id = out_id_prefix(message.idempotency_key) + secrets.token_hex(4)
         request = models.SendSmsRequest(
             phone_numbers=number,
             sign_name=self._account.sign_name,
             template_code=template,
             template_param=json.dumps({"title": message.title, "text": message.text}, ensure_ascii=False),
-            out_id=message.idempotency_key,
+            out_id=out_id,
         )
         try:
             answer = self._api().send_sms_with_options(request, _options()).body
@@ -118,13 +128,13 @@ class SmsAliyun:
             return _refusal(code)  # an answer with an error status
         if answer.code != ACCEPTED:
             return _refusal(str(answer.code))
-        return Receipt(delivered=False, provider_ref=message.idempotency_key)
+        return Receipt(delivered=False, provider_ref=out_id)
 
     def _earlier(self, number: str, key: str) -> Receipt | None:
         """The receipt of an attempt that Aliyun has accepted, whatever became of our connection."""
         from alibabacloud_dysmsapi20170525 import models
 
-        now = self._clock.now().astimezone(SHANGHAI)
+        now, mine = self._clock.now().astimezone(SHANGHAI), out_id_prefix(key)
         for day in (now, now - LOOK_BACK):
             request = models.QuerySendDetailsRequest(
                 phone_number=number, send_date=f"{day:%Y%m%d}", page_size=PAGE, current_page=1
@@ -134,8 +144,8 @@ class SmsAliyun:
                 raise LookupError(answer.code)
             found = answer.sms_send_detail_dtos
             for detail in (found and found.sms_send_detail_dto) or ():
-                if detail.out_id == key and detail.send_status != FAILED:
-                    return Receipt(delivered=detail.send_status == ARRIVED, provider_ref=key)
+                if (detail.out_id or "").startswith(mine) and detail.send_status != FAILED:
+                    return Receipt(delivered=detail.send_status == ARRIVED, provider_ref=detail.out_id)
         return None
 
     def _api(self) -> Any:
@@ -154,6 +164,41 @@ class SmsAliyun:
                 )
             )
         return self._client
+
+
+@dataclass(frozen=True)
+class ReportCounts:
+    """What was in a post of Aliyun's: arrived, failed, of other systems' messages, no reports at all."""
+
+    arrived: int
+    failed: int
+    others: int
+    unreadable: int
+
+
+class AliyunReceipts:
+    """Takes the delivery reports that Aliyun posts. Who posts is for the caller to know: reports are not signed.
+
+    Args:
+        book: where they are kept until the next run of the outbox.
+    """
+
+    def __init__(self, book: ReceiptBook) -> None:
+        self._book = book
+
+    async def take(self, body: bytes) -> ReportCounts:
+        """Keep what a post says of our messages; the same post again does no harm.
+
+        Raises:
+            NotificationsError: `reports_malformed` when the body is no JSON array; nothing is kept.
+        """
+        found = read_aliyun_reports(body)
+        await self._book.note_all(
+            PROVIDER,
+            [ProviderReceipt(one.out_id, one.success, None if one.success else one.err_code) for one in found.ours],
+        )
+        arrived = sum(one.success for one in found.ours)
+        return ReportCounts(arrived, len(found.ours) - arrived, found.others, found.unreadable)
 
 
 def _options() -> Any:

@@ -1,7 +1,26 @@
 """Receipts that providers give after they accepted a message."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from notifications.outbox.repository import OutboxRepository
 from notifications.ports import Clock, UnitOfWork
+
+AT_ONCE = 500  # rows a statement: databases take some 32 000 values
+
+
+@dataclass(frozen=True)
+class ProviderReceipt:
+    """What a provider says of a message.
+
+    Args:
+        provider_ref: what the provider called the message when it accepted it.
+        reason: the provider's own word for what went wrong; no personal data.
+    """
+
+    provider_ref: str
+    delivered: bool
+    reason: str | None = None
 
 
 class ReceiptBook:
@@ -20,12 +39,21 @@ class ReceiptBook:
             provider_ref: what the provider called the message when it accepted it.
             reason: the provider's own word for what went wrong; no personal data.
         """
-        values = {
-            "provider": provider,
-            "provider_ref": provider_ref,
-            "delivered": delivered,
-            "reason": reason and f"undelivered: {reason}",
-            "received_at": self._clock.now(),
-        }
+        await self.note_all(provider, [ProviderReceipt(provider_ref, delivered, reason)])
+
+    async def note_all(self, provider: str, receipts: Sequence[ProviderReceipt]) -> None:
+        """The same of many, in one transaction; of several about one message the last counts."""
+        now, last = self._clock.now(), {one.provider_ref: one for one in receipts}
+        values = [
+            {
+                "provider": provider,
+                "provider_ref": ref,
+                "delivered": one.delivered,
+                "reason": one.reason and f"undelivered: {one.reason}",
+                "received_at": now,
+            }
+            for ref, one in sorted(last.items())  # two that come at once do not wait for each other in a circle
+        ]
         async with self._uow.transaction() as session:
-            await OutboxRepository(session).add_receipt(values)
+            for start in range(0, len(values), AT_ONCE):
+                await OutboxRepository(session).add_receipts(values[start : start + AT_ONCE])

@@ -111,9 +111,9 @@ class OutboxRepository:
         cancelled = {"state": MessageState.CANCELLED, "reason": "delivered_otherwise", "closed_at": now}
         await self._run(update(_messages).where(*waiting).values(cancelled))
 
-    async def add_receipt(self, values: Mapping[str, object]) -> None:
-        """Keep what a provider said of a message; the last word counts."""
-        statement = insert(_receipts).values(values)
+    async def add_receipts(self, values: Sequence[Mapping[str, object]]) -> None:
+        """Keep what a provider said of messages, one row each; the last word counts."""
+        statement = insert(_receipts).values(list(values))
         said = {name: statement.excluded[name] for name in ("delivered", "reason", "received_at")}
         statement = statement.on_conflict_do_update(index_elements=["provider", "provider_ref"], set_=said)
         await self._run(statement)

@@ -20,14 +20,14 @@ from notifications import (
     Receipt,
     Sink,
 )
-from notifications.channels.sms_aliyun import AliyunAccount, SmsAliyun
+from notifications.channels.sms_aliyun import SmsAliyun
 from notifications.channels.sms_smpp import SmppAccount, SmsSmpp
 from notifications.channels.web_push import PUSH_SERVICES, WebPush
 from notifications.ports import Channel, SendOutcome
+from tests.notifications.aliyun import FakeAliyun
 from tests.notifications.fakes import phone
 from tests.notifications.far_end import serving
 from tests.notifications.test_push_fcm import FakeFcm, push_over
-from tests.notifications.test_sms_aliyun import SECRET, FakeAliyun
 from tests.notifications.test_sms_smpp import Book
 from tests.notifications.test_web_push import KEY, Browser, PushService
 from tests.sms_centre import SmsCentre, needs_node
@@ -128,9 +128,7 @@ def web_push(request: pytest.FixtureRequest, stack: ExitStack) -> Line:
 
 def aliyun(request: pytest.FixtureRequest, stack: ExitStack) -> Line:
     server = stack.enter_context(serving(FakeAliyun()))
-    endpoint = server.url.removeprefix("http://")
-    account = AliyunAccount("id", SECRET, "一网通办", {"*": "SMS_1"}, endpoint, "HTTP")
-    channel = SmsAliyun(account, request.getfixturevalue("clock"))
+    channel = SmsAliyun(server.account({"*": "SMS_1"}), request.getfixturevalue("clock"))
 
     async def shown() -> int:
         return len(server.taken)

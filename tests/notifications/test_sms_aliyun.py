@@ -1,69 +1,32 @@
 """SMS over Aliyun: its own SDK against a server on this machine that checks signatures and remembers."""
 
-import hashlib
-import hmac
 import json
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any
-from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from notifications import ChannelRefused, ChannelUnavailable, Contact, NoAddress, OutgoingMessage
+from notifications import (
+    ChannelRefused,
+    ChannelUnavailable,
+    Contact,
+    NoAddress,
+    NotificationsError,
+    OutgoingMessage,
+)
+from notifications.channels.formats.aliyun_sms_report import AliyunReport, out_id_prefix, read_aliyun_reports
 from notifications.channels.sms_aliyun import AliyunAccount, SmsAliyun
+from tests.credentials.issuance.test_parsers import ANY_JSON
 from tests.fakes import FakeClock
+from tests.notifications.aliyun import SECRET, FakeAliyun
 from tests.notifications.fakes import sent
-from tests.notifications.far_end import Answering, HttpFarEnd, serving
+from tests.notifications.far_end import serving
 
 MESSAGE = OutgoingMessage("key-1", "holder-1", "licence_expiry", "证照到期提醒", "您的证照将到期")
 PHONE = Contact(phone="13800138000")
-SECRET = "a secret"
-
-
-class FakeAliyun(HttpFarEnd):
-    """Takes messages as long as it is told nothing else."""
-
-    def __init__(self) -> None:
-        super().__init__(_Handler)
-        self.taken: list[dict[str, str]] = []
-        self.queries: list[dict[str, str]] = []
-        self.code = "OK"
-        self.status = 200
-        self.silent = False
-        self.send_status = 3
-
-
-class _Handler(Answering):
-    server: FakeAliyun
-
-    def do_POST(self) -> None:
-        self.body()
-        query = dict(parse_qsl(urlsplit(self.path).query))
-        assert self.headers["Authorization"].endswith(f"Signature={self._signature(query)}")
-        answer: dict[str, Any] = {"Code": self.server.code, "Message": "…", "RequestId": "r"}
-        if self.headers["x-acs-action"] == "SendSms":
-            if self.server.code == "OK":
-                self.server.taken.append(query)
-                answer["BizId"] = "1"
-            if self.server.silent:
-                time.sleep(0.4)
-        else:
-            self.server.queries.append(query)
-            mine = [one for one in self.server.taken if one["PhoneNumbers"] == query["PhoneNumber"]]
-            details = [{"OutId": one["OutId"], "SendStatus": self.server.send_status} for one in mine]
-            answer |= {"TotalCount": str(len(details)), "SmsSendDetailDTOs": {"SmsSendDetailDTO": details}}
-        self.answer(self.server.status, {"Content-Type": "application/json"}, json.dumps(answer).encode())
-
-    def _signature(self, query: dict[str, str]) -> str:
-        """ACS3-HMAC-SHA256, computed by ourselves."""
-        names = self.headers["Authorization"].split("SignedHeaders=")[1].split(",")[0]
-        signed = "".join(f"{name}:{self.headers[name].strip()}\n" for name in names.split(";"))
-        asked = "&".join(f"{quote(name, safe='~')}={quote(query[name], safe='~')}" for name in sorted(query))
-        lines = ["POST", "/", asked, signed, names, self.headers["x-acs-content-sha256"]]
-        digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-        return hmac.new(SECRET.encode(), f"ACS3-HMAC-SHA256\n{digest}".encode(), hashlib.sha256).hexdigest()
 
 
 @pytest.fixture
@@ -74,16 +37,16 @@ def aliyun() -> Iterator[FakeAliyun]:
 
 @pytest.fixture
 def sms(aliyun: FakeAliyun, clock: FakeClock) -> SmsAliyun:
-    endpoint = f"127.0.0.1:{aliyun.server_port}"
-    return SmsAliyun(AliyunAccount("id", SECRET, "一网通办", {"*": "SMS_1", "code": "SMS_2"}, endpoint, "HTTP"), clock)
+    return SmsAliyun(aliyun.account({"*": "SMS_1", "code": "SMS_2"}), clock)
 
 
 async def test_a_message_is_sent_by_its_template_under_its_key(aliyun: FakeAliyun, sms: SmsAliyun) -> None:
     receipt = await sent(sms, MESSAGE, PHONE)
-    assert (receipt.delivered, receipt.provider_ref) == (False, "key-1")
     await sent(sms, replace(MESSAGE, kind="code"), Contact(phone="+852 9123 4567"))
     first, second = aliyun.taken
-    assert (first["PhoneNumbers"], first["OutId"], first["TemplateCode"]) == ("13800138000", "key-1", "SMS_1")
+    assert (first["PhoneNumbers"], first["TemplateCode"]) == ("13800138000", "SMS_1")
+    assert first["OutId"].startswith(out_id_prefix("key-1"))
+    assert (receipt.delivered, receipt.provider_ref) == (False, first["OutId"])
     assert json.loads(first["TemplateParam"]) == {"title": "证照到期提醒", "text": "您的证照将到期"}
     assert (second["PhoneNumbers"], second["TemplateCode"]) == ("0085291234567", "SMS_2")
     assert aliyun.queries == []
@@ -99,7 +62,8 @@ async def test_what_was_accepted_without_an_answer_is_not_sent_again(
     assert (unsure.value.code, unsure.value.uncertain) == ("sms_silent", True)
     assert "138" not in str(unsure.value)
     receipt = await sent(sms, replace(MESSAGE, attempt=2), PHONE)
-    assert (receipt.delivered, receipt.provider_ref, len(aliyun.taken)) == (True, "key-1", 1)
+    (taken,) = aliyun.taken
+    assert (receipt.delivered, receipt.provider_ref) == (True, taken["OutId"])
     assert [query["SendDate"] for query in aliyun.queries] == ["20261123"]
 
 
@@ -107,7 +71,7 @@ async def test_what_aliyun_does_not_know_or_could_not_deliver_is_sent(aliyun: Fa
     await sent(sms, replace(MESSAGE, attempt=2), PHONE)
     aliyun.send_status = 2
     await sent(sms, replace(MESSAGE, attempt=3), PHONE)
-    assert len(aliyun.taken) == 2
+    assert len({one["OutId"] for one in aliyun.taken}) == 2, "what is said of one is not said of the other"
     assert [query["SendDate"] for query in aliyun.queries] == ["20261123", "20261122"] * 2
 
 
@@ -147,3 +111,52 @@ async def test_who_cannot_be_reached_is_told_apart(sms: SmsAliyun, clock: FakeCl
         await sent(sms, MESSAGE, Contact(phone="110"))
     with pytest.raises(ChannelRefused, match="no_template"):
         await sent(SmsAliyun(AliyunAccount("id", SECRET), clock), MESSAGE, PHONE)
+
+
+REPORT = {
+    "phone_number": "13800138000",
+    "send_time": "2026-11-23 09:00:00",
+    "report_time": "2026-11-23 09:00:05",
+    "success": False,
+    "err_code": "MOBILE_NOT_ON_SERVICE",
+    "err_msg": "停机",
+    "sms_size": "1",
+    "biz_id": "932702304080415357^0",
+    "out_id": "liangzheng-key-1-0a1b2c3d",
+}
+
+
+def test_reports_are_read_and_none_spoils_another() -> None:
+    strange = REPORT | {"success": True, "err_code": "电话 13800138000"}
+    others = [REPORT | {"out_id": out_id} for out_id in (None, "", 7, "another system's", "liangzheng-key-1")]
+    broken = [None, 1, [], "x", {}, REPORT | {"success": "true"}, REPORT | {"success": 1}]
+    read = read_aliyun_reports(json.dumps([*broken, REPORT, *others, strange]).encode())
+    assert read.ours == (
+        AliyunReport("liangzheng-key-1-0a1b2c3d", False, "MOBILE_NOT_ON_SERVICE"),
+        AliyunReport("liangzheng-key-1-0a1b2c3d", True, None),
+    )
+    assert (read.others, read.unreadable) == (5, 7)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\xff", b"{}", b"null", b"[" * 100_000, b"9" * 100_000, json.dumps(REPORT).encode()]
+)
+def test_a_post_that_is_no_list_is_refused(body: bytes) -> None:
+    with pytest.raises(NotificationsError, match="reports_malformed"):
+        read_aliyun_reports(body)
+
+
+ANY_REPORT = st.dictionaries(st.sampled_from(sorted(REPORT)), ANY_JSON, max_size=9).map(lambda more: REPORT | more)
+
+
+@given(
+    st.binary(max_size=200) | st.lists(ANY_REPORT | ANY_JSON, max_size=5).map(lambda found: json.dumps(found).encode())
+)
+def test_any_post_is_read_or_refused(body: bytes) -> None:
+    with suppress(NotificationsError):
+        read = read_aliyun_reports(body)
+        assert len(json.loads(body)) == len(read.ours) + read.others + read.unreadable
+        for one in read.ours:
+            assert one.out_id.isascii()
+            assert len(one.out_id) <= 96
+            assert one.err_code is None or one.err_code.isascii()

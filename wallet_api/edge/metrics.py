@@ -31,6 +31,10 @@ class Metrics:
         self._patterns = Counter(
             "liangzheng_check_patterns_stopped", "Checks refused as a verifier's pattern", ["kind"], registry=registry
         )
+        self._sms_reports = Counter(
+            "liangzheng_sms_reports", "Delivery reports of SMS that providers posted", ["provider", "outcome"],
+            registry=registry,
+        )  # fmt: skip
         self._ticks = Counter("liangzheng_ticks", "Runs of the timers", ["tick", "outcome"], registry=registry)
         self._messages = Gauge(
             "liangzheng_outbox_messages", "Messages open or failed", ["channel", "state"], registry=registry
@@ -59,6 +63,10 @@ class Metrics:
     def pattern_stopped(self, kind: str) -> None:
         """One check was refused for what the verifier's last checks look like: `refusals`, `holders`, `sequence`."""
         self._patterns.labels(kind).inc()
+
+    def sms_reports(self, provider: str, outcome: str, count: int) -> None:
+        """So many reports came: `arrived`, `failed`, `others` (of other systems' messages), `unreadable`."""
+        self._sms_reports.labels(provider, outcome).inc(count)
 
     def tick(self, name: str, outcome: str) -> None:
         """A timer ran: `ok` or `failed`."""
