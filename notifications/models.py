@@ -120,7 +120,8 @@ class OutgoingMessage:
         idempotency_key: equal for every attempt at the same message, so that a channel can tell a repetition.
         holder_id: our reference of the holder; says nothing outside.
         attempt: from 1; above it the message may have been accepted before.
-        provider: who may have accepted it, if an attempt ended without an answer; nobody else is to get it.
+        provider: who may have accepted it, if an attempt ended without an answer or was never ended; nobody else is to
+            get it.
         useful_until: past this instant nobody needs it any more; None: no such instant.
     """
 

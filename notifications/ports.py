@@ -86,6 +86,13 @@ class Receipts(Protocol):
         """Keep it; it may come before the message is known to be sent, and again."""
 
 
+class Asked(Protocol):
+    """Keeps who is about to be given a message: known also when nobody lives to tell what became of it."""
+
+    async def note(self, provider: str, idempotency_keys: Sequence[str]) -> None:
+        """Keep it for good before this returns."""
+
+
 class Channel(Protocol):
     """One way to reach holders, or one provider behind it: both have this form."""
 

@@ -18,6 +18,7 @@ from notifications.channels.push_fcm import PushFcm
 from notifications.channels.sms_aliyun import AliyunAccount, SmsAliyun
 from notifications.channels.sms_smpp import SmppAccount, SmsSmpp
 from notifications.channels.web_push import PUSH_SERVICES, VapidKey, WebPush
+from notifications.outbox.claims import AskedBook
 from notifications.outbox.receipts import ReceiptBook
 from notifications.ports import Channel, Clock, Provider
 from wallet_api.database import Database
@@ -77,7 +78,8 @@ class Channels:
         sms = [made._sms_provider(name, settings, clock, database) for name in settings.sms_order]
         if sms:
             limit = GatePolicy(per_second=settings.sms_per_second)
-            made.channels.append(FailOver("sms", [Gated(one, gate, limit) for one in sms]))
+            asked = AskedBook(database) if len(sms) > 1 else None
+            made.channels.append(FailOver("sms", [Gated(one, gate, limit, asked) for one in sms]))
         elif settings.deployment == "embedded":
             made.channels.append(Sink("sms", sink, clock))
             made.sink = True

@@ -1,6 +1,7 @@
 """Several providers behind one channel: who may be asked now, and who takes over.
 
-    sms = FailOver("sms", [Gated(aliyun, gate, GatePolicy(per_second=100)), Gated(smpp, gate)])
+    asked = AskedBook(database)
+    sms = FailOver("sms", [Gated(one, gate, GatePolicy(per_second=100), asked) for one in (aliyun, smpp)])
 
 A provider's limit and its rest after failures are kept in the database, so that all workers share them. What may not
 go now is given back as `held`; nobody waits here.
@@ -16,8 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifications.channels.tables import ProviderGateRow
 from notifications.errors import THROTTLED, ChannelUnavailable
-from notifications.models import Delivery, Receipt
-from notifications.ports import Channel, Clock, Provider, SendOutcome, UnitOfWork
+from notifications.models import Delivery, OutgoingMessage, Receipt
+from notifications.ports import Asked, Channel, Clock, Provider, SendOutcome, UnitOfWork
 
 RESTING = "provider_resting"
 
@@ -128,12 +129,16 @@ class Gated:
     """A provider behind its gate. Its name is written into what it answers.
 
     Whom it does not reach costs nothing and waits for nothing: that answer needs no provider.
+
+    Args:
+        asked: told of what the provider is about to get; needed where another one could take over from a dead worker.
     """
 
-    def __init__(self, provider: Provider, gate: Gate, policy: GatePolicy) -> None:
+    def __init__(self, provider: Provider, gate: Gate, policy: GatePolicy, asked: Asked | None = None) -> None:
         self._provider = provider
         self._gate = gate
         self._policy = policy
+        self._asked = asked
 
     @property
     def name(self) -> str:
@@ -153,8 +158,14 @@ class Gated:
         outcomes: dict[int, SendOutcome] = dict.fromkeys(held, self._held(admission))
         outcomes |= await self._answers(deliveries, sorted({*range(len(deliveries))} - {*reached}))
         if asked:
+            await self._announce([deliveries[at].message for at in asked])
             outcomes |= await self._noted(deliveries, asked)
         return [outcomes[at] for at in range(len(deliveries))]
+
+    async def _announce(self, messages: Sequence[OutgoingMessage]) -> None:
+        keys = [message.idempotency_key for message in messages if message.provider != self.name]
+        if self._asked is not None and keys:
+            await self._asked.note(self.name, keys)
 
     async def _noted(self, deliveries: Sequence[Delivery], asked: Sequence[int]) -> Mapping[int, SendOutcome]:
         failed = True
@@ -190,7 +201,7 @@ class FailOver:
     """A channel whose providers stand in for one another, in their order.
 
     A message goes on to the next provider when one does not take it now, unless it may have taken it all the same:
-    then it waits, and goes to that provider again and to no other.
+    then it waits, and goes to that provider again and to no other. Who died while it was asked left its name (`Gated`).
     """
 
     def __init__(self, name: str, providers: Sequence[Channel]) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     DateTime,
     Integer,
@@ -26,6 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from notifications.outbox.models import Claimed, Draft, MessageState, Outcome
 from notifications.outbox.repository import message_values
 from notifications.outbox.tables import OutboxEntryRow, OutboxMessageRow
+from notifications.ports import UnitOfWork
 
 _messages = OutboxMessageRow.metadata.tables["outbox_message"]
 _entries = OutboxEntryRow.metadata.tables["outbox_entry"]
@@ -78,6 +80,13 @@ class ClaimRepository:
             found[row.message_id].append((row.subject, row.body))
         return found
 
+    async def note_asked(self, message_ids: Collection[str], provider: str) -> None:
+        """Write down who is about to be given messages."""
+        # Locked in the order of ids, as in `close`.
+        claimed = select(_m.id).where(_m.id.in_(message_ids), _m.state == MessageState.CLAIMED).order_by(_m.id)
+        locked = claimed.with_for_update().cte("locked")
+        await self._run(update(_messages).where(_m.id.in_(select(locked.c.id))).values(provider=provider))
+
     async def close(self, outcomes: Sequence[tuple[Claimed, Outcome]], now: datetime) -> frozenset[str]:
         """Write what became of messages; gives the ids of those whose lease was not lost to another worker."""
         # Locked in the order in which a withdrawal locks them, so that the two do not wait for each other in a circle.
@@ -91,6 +100,7 @@ class ClaimRepository:
                 column("reason", String),
                 column("provider", String),
                 column("provider_ref", String),
+                column("provider_stays", Boolean),
                 column("attempts", Integer),
                 column("not_before", _INSTANT),
                 name="told",
@@ -104,6 +114,7 @@ class ClaimRepository:
                         outcome.reason,
                         outcome.provider,
                         outcome.provider_ref,
+                        outcome.provider_stays,
                         message.attempts if outcome.attempts is None else outcome.attempts,
                         outcome.not_before or now,
                     )
@@ -119,7 +130,7 @@ class ClaimRepository:
             state=t.state,
             claim=None,
             reason=t.reason,
-            provider=t.provider,
+            provider=case((t.provider_stays, _m.provider), else_=t.provider),
             provider_ref=t.provider_ref,
             attempts=t.attempts,
             not_before=t.not_before,
@@ -174,6 +185,18 @@ class ClaimRepository:
             waiting = (_m.digest_id.in_(later), _m.channel.in_(channels), _m.state == MessageState.PENDING)
             cancelled = {"state": MessageState.CANCELLED, "reason": "delivered_otherwise", "closed_at": now}
             await self._run(update(_messages).where(*waiting).values(cancelled))
+
+
+class AskedBook:
+    """Writes into claimed messages which provider is about to get them; who takes a message over asks that one."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+
+    async def note(self, provider: str, idempotency_keys: Sequence[str]) -> None:
+        """Commit it, in a transaction of its own."""
+        async with self._uow.transaction() as session:
+            await ClaimRepository(session).note_asked(idempotency_keys, provider)
 
 
 def _claimed(row: Any) -> Claimed:

@@ -186,6 +186,7 @@ class Delivering:
             MessageState.PENDING,
             answer.code,
             provider=(answer.provider if answer.uncertain else None) or message.provider,  # it still may have it
+            provider_stays=answer.uncertain and answer.provider is None,
             not_before=self._clock.now() + timedelta(seconds=delay_s),
             falls_back_at=self._patience(),
         )

@@ -110,7 +110,7 @@ class Claimed:
     Args:
         attempts: how often it was claimed, this time included.
         claim: the token of this attempt.
-        provider: who may have accepted it in an attempt that ended without an answer.
+        provider: who may have accepted it in an attempt that ended without an answer, or whose worker died.
     """
 
     id: str
@@ -125,6 +125,7 @@ class Outcome:
     """How an attempt ended, and what is to be written down.
 
     Args:
+        provider_stays: whether the row keeps the provider that was last noted in it, because nobody knows better.
         attempts: what the count of attempts becomes; None leaves it.
         reason: an error's code, or why the message was cancelled.
         not_before: for a retry, when; None otherwise.
@@ -135,6 +136,7 @@ class Outcome:
     reason: str | None = None
     provider: str | None = None
     provider_ref: str | None = None
+    provider_stays: bool = False
     attempts: int | None = None
     not_before: datetime | None = None
     falls_back_at: datetime | None = None

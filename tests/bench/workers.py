@@ -15,6 +15,7 @@ from notifications.channels.providers import FailOver, Gate, Gated, GatePolicy
 from notifications.channels.push import Push
 from notifications.channels.push_fcm import PushFcm
 from notifications.channels.sms_smpp import SmppAccount, SmsSmpp
+from notifications.outbox.claims import AskedBook
 from notifications.ports import Channel, SendOutcome
 from tests.fakes import FakeClock
 from tests.notifications.fakes import FakeContacts
@@ -86,7 +87,8 @@ def outbox_over(database: Database, channel: Channel) -> Outbox:
     if isinstance(channel, PushFcm):
         channel = Push([Gated(channel, gate, PLENTY)])
     elif isinstance(channel, SmsSmpp):
-        channel = FailOver("sms", [Gated(channel, gate, PLENTY)])
+        # As it is where there is another provider: who is asked is noted.
+        channel = FailOver("sms", [Gated(channel, gate, PLENTY, AskedBook(database))])
     return Outbox(clock, protector, FakeContacts(), [channel])
 
 

@@ -124,6 +124,21 @@ def test_what_a_provider_took_without_an_answer_goes_to_no_other_one_however_lon
     assert proof.second.taken() == 0
 
 
+@pytest.mark.parametrize("step", sorted(TAKEN_AND_NOT_CLOSED))
+def test_what_a_dead_worker_gave_to_a_provider_goes_to_no_other_one(proof: Proof, step: str) -> None:
+    proof.write(40)
+    assert run(proof.order(dies_at=step)) == [-signal.SIGKILL]
+    taken = set(proof.first.attempts())
+    assert run(*[proof.order(hours=1, away=True)] * 2) == [0, 0]
+    elsewhere = set(proof.second.attempts())
+    assert not taken & elsewhere
+    assert 40 - len(taken | elsewhere) <= WINDOW - BATCH, "only what it was about to give waits"
+    assert run(proof.order(hours=2)) == [0]
+    assert proof.counts() == {("sms", "delivered"): 40}
+    assert set(proof.second.attempts()) == elsewhere
+    assert len(set(proof.first.attempts()) | elsewhere) == 40
+
+
 def test_what_a_provider_did_not_take_goes_to_the_next_one_once(proof: Proof) -> None:
     proof.write(20)
     assert run(*[proof.order(away=True)] * 3) == [0, 0, 0]

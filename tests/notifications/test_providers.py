@@ -1,24 +1,29 @@
 """Providers behind one channel: limits, rests, and who takes over."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from notifications import (
+    Bilingual,
     ChannelRefused,
     ChannelUnavailable,
     Contact,
     Delivery,
+    DeliveryPolicy,
     Device,
     DeviceKind,
     NoAddress,
+    Notice,
     OutgoingMessage,
     Receipt,
 )
 from notifications.channels.providers import RESTING, Admission, FailOver, Gate, Gated, GatePolicy
 from notifications.channels.web_push import PUSH_SERVICES, VapidKey, WebPush
 from notifications.errors import THROTTLED
+from notifications.outbox.claims import AskedBook
 from notifications.ports import SendOutcome
 from tests.notifications.fakes import City, FakeChannel
 
@@ -162,6 +167,51 @@ async def test_a_holder_without_a_browser_has_no_push_while_web_push_rests(city:
     outcomes = await Gated(web_push, gate, policy).send(asked)
     assert kinds(list(outcomes)) == ["no_push_token", RESTING, "no_push_token"]
     assert isinstance(outcomes[0], NoAddress)
+
+
+async def test_a_provider_that_takes_too_long_keeps_what_it_may_have(city: City, gate: Gate) -> None:
+    class Slow(FakeChannel):
+        slow = True
+
+        async def send(self, deliveries: Sequence[Delivery]) -> Sequence[SendOutcome]:
+            if self.slow:
+                await asyncio.Event().wait()
+            return await super().send(deliveries)
+
+    first, second = Slow("first"), FakeChannel("second")
+    asked = AskedBook(city.database)
+    channel = FailOver("sms", [Gated(one, gate, GatePolicy(), asked) for one in (first, second)])
+    city.configure(channel, policy=DeliveryPolicy(send_timeout_s=1))
+    text = Bilingual("标题", "Title"), Bilingual("正文", "Text")
+    async with city.database.transaction() as session:
+        await city.outbox.notify(session, [Notice("holder-1", "test", "a", *text, channels=("sms",))])
+    assert (await city.outbox.deliver(city.database)).retried == 1
+    first.slow = False
+    for answer in (DOWN, None):
+        first.always = answer
+        city.clock.forward(hours=1)
+        await city.outbox.deliver(city.database)
+    assert (len(first.sent), second.attempts) == (1, [])
+
+
+async def test_who_is_asked_is_noted_for_what_it_gets_and_nothing_else(city: City, gate: Gate) -> None:
+    notes: list[tuple[str, list[str]]] = []
+
+    class Asked:
+        async def note(self, provider: str, idempotency_keys: Sequence[str]) -> None:
+            assert not any(one.attempts for one in (first, second)[len(notes) :]), "before it is asked"
+            notes.append((provider, list(idempotency_keys)))
+
+    first, second = FakeChannel("first"), FakeChannel("second")
+    first.reaches = lambda contact: contact.phone is not None
+    policies = GatePolicy(per_second=1), GatePolicy()
+    channel = FailOver(
+        "sms", [Gated(one, gate, policy, Asked()) for one, policy in zip((first, second), policies, strict=True)]
+    )
+    assert kinds(list(await channel.send(addressed(4, 0)))) == ["no_address", "sent", "sent", "sent"]
+    assert notes == [("first", ["key-1"]), ("second", ["key-2", "key-3"])]
+    await channel.send(deliveries(1, provider="second"))
+    assert len(notes) == 2, "whose name is there need not be noted again"
 
 
 async def test_a_used_up_limit_spills_over(city: City, gate: Gate) -> None:
