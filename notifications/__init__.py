@@ -38,6 +38,7 @@ from notifications.outbox.service import Outbox, Selection
 from notifications.preferences import Choices, Preferences
 from notifications.reminders.coverage import StageCoverage, coverage
 from notifications.reminders.service import ReminderService
+from notifications.reminders.switches import ReminderSwitches, SwitchedOff
 from notifications.service import TickReport, tick
 
 __all__ = [
@@ -72,11 +73,13 @@ __all__ = [
     "Receipt",
     "RegisteredDevice",
     "ReminderService",
+    "ReminderSwitches",
     "Selection",
     "Sink",
     "Stage",
     "StageCoverage",
     "StoredMessage",
+    "SwitchedOff",
     "TickReport",
     "Wording",
     "coverage",

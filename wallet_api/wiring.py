@@ -23,7 +23,17 @@ from credentials.keys import (
 from credentials.registry import Intake, Registry
 from credentials.registry.ports import Clock
 from credentials.status import StatusService
-from notifications import DeliveryPolicy, Devices, Inbox, Outbox, Preferences, ReminderService, TickReport, tick
+from notifications import (
+    DeliveryPolicy,
+    Devices,
+    Inbox,
+    Outbox,
+    Preferences,
+    ReminderService,
+    ReminderSwitches,
+    TickReport,
+    tick,
+)
 from notifications.channels.sms_aliyun import AliyunReceipts
 from notifications.outbox.receipts import ReceiptBook
 from presentation.accesslog import AccessLog
@@ -95,6 +105,7 @@ class Platform:
     outbox: Outbox
     aliyun_receipts: AliyunReceipts
     reminders: ReminderService
+    reminder_switches: ReminderSwitches
     preferences: Preferences
     notices: Notices
     idempotency: IdempotentRequests
@@ -174,6 +185,7 @@ class Platform:
         )
         licences = StoredLicences(registry, issuance, catalogue, clock)
         trust_list = TrustListService(clock)
+        reminder_switches = ReminderSwitches(clock)
         verifiers, scenes = Verifiers(clock), Scenes(PackTypes(catalogue), clock)
         access_log = AccessLog(clock, secrets.protector)
         live_trust = LiveTrust(OwnTrustList(trust_list, lambda: key_ring.ring), clock)
@@ -201,7 +213,7 @@ class Platform:
             ),
             verifiers=verifiers,
             scenes=scenes,
-            operators=Operators(verifiers, scenes, oauth, clock),
+            operators=Operators(verifiers, scenes, oauth, reminder_switches, clock),
             access_log=access_log,
             live_trust=live_trust,
             checks=Checks(
@@ -229,6 +241,7 @@ class Platform:
             outbox=outbox,
             aliyun_receipts=AliyunReceipts(ReceiptBook(database, clock)),
             reminders=ReminderService(clock, StoredChanges(registry), PackRules(catalogue), outbox, RENEWED_AT),
+            reminder_switches=reminder_switches,
             preferences=preferences,
             notices=Notices(outbox, registry, catalogue, access_log, preferences, clock),
             idempotency=IdempotentRequests(database, secrets.protector, clock),

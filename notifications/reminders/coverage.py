@@ -9,12 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications.outbox.models import MessageState
 from notifications.outbox.tables import OutboxEntryRow, OutboxMessageRow
-from notifications.reminders.tables import ReminderRow
+from notifications.reminders.models import ReminderState
+from notifications.reminders.tables import ReminderRow, ReminderSwitchRow
 
 _r = ReminderRow.metadata.tables["reminder"].c
 _e = OutboxEntryRow.metadata.tables["outbox_entry"].c
+_off = ReminderSwitchRow.metadata.tables["reminder_switched_off"].c
 _m = OutboxMessageRow.metadata.tables["outbox_message"].c
 
+SWITCHED_OFF = "switched_off"
 NO_ADDRESS = ("no_push_token", "no_phone")
 
 
@@ -23,7 +26,8 @@ class StageCoverage:
     """The reminders of one stage of one type that were due in a time.
 
     Args:
-        reminders: state → how many: `planned`, `queued` (told or on the way), `overtaken`, `withdrawn`, `lapsed`.
+        reminders: state → how many: `planned`, `switched_off` (planned, and held back with their type), `queued` (told
+            or on the way), `overtaken`, `withdrawn`, `lapsed`.
         channels: channel → `sent`, `delivered`, `failed`, `no_address`, `cancelled`, `waiting` → how many of these.
     """
 
@@ -42,8 +46,12 @@ async def coverage(session: AsyncSession, type_codes: Collection[str], first: da
     def stage(type_code: str, name: str) -> StageCoverage:
         return found.setdefault((type_code, name), StageCoverage(type_code, name))
 
-    states = select(_r.type_code, _r.stage, _r.state, func.count()).where(*due)
-    for type_code, name, state, count in await connection.execute(states.group_by(_r.type_code, _r.stage, _r.state)):
+    held = (_r.state == ReminderState.PLANNED) & _r.type_code.in_(select(_off.type_code))
+    state_told = case((held, SWITCHED_OFF), else_=_r.state).label("state_told")
+    states = select(_r.type_code, _r.stage, state_told, func.count()).where(*due)
+    for type_code, name, state, count in await connection.execute(
+        states.group_by(_r.type_code, _r.stage, "state_told")
+    ):
         stage(type_code, name).reminders[state] = count
     became = case(
         (_m.reason.in_(NO_ADDRESS), "no_address"),

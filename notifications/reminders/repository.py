@@ -14,15 +14,23 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications.reminders.models import Plan, Reminder, ReminderState
-from notifications.reminders.tables import FollowedLicenceRow, ReminderDigestRow, ReminderRow, ReminderRulesRow
+from notifications.reminders.tables import (
+    FollowedLicenceRow,
+    ReminderDigestRow,
+    ReminderRow,
+    ReminderRulesRow,
+    ReminderSwitchRow,
+)
 
 _reminders = ReminderRow.metadata.tables["reminder"]
 _followed = FollowedLicenceRow.metadata.tables["reminder_followed_licence"]
 _rules = ReminderRulesRow.metadata.tables["reminder_rules"]
 _digests = ReminderDigestRow.metadata.tables["reminder_digest"]
 _r, _d = _reminders.c, _digests.c
+_off = ReminderSwitchRow.metadata.tables["reminder_switched_off"].c
 
 _KEY = ("licence_id", "licence_version", "valid_until", "stage", "holder_id")
+_IS_ON = _r.type_code.not_in(select(_off.type_code))  # hashed once a statement: an operator's few types
 _PLAN = (_r.licence_id, _r.licence_version, _r.type_code, _r.valid_until, _r.stage, _r.due_on, _r.holder_id)
 
 
@@ -119,7 +127,7 @@ class ReminderRepository:
         had_one = exists().where(_d.holder_id == _r.holder_id, _d.day == day)
         first = (
             select(_r.holder_id)
-            .where(_r.state == ReminderState.PLANNED, _r.due_on <= day, ~had_one)
+            .where(_r.state == ReminderState.PLANNED, _r.due_on <= day, ~had_one, _IS_ON)
             .order_by(_r.due_on, _r.holder_id)
             .limit(limit)
             .with_for_update(skip_locked=True)
@@ -134,12 +142,12 @@ class ReminderRepository:
         await self._run(delete(_digests).where(_d.holder_id == holder_id, _d.day == day))
 
     async def due(self, holder_ids: Collection[str], day: date) -> list[Reminder]:
-        """What is planned for holders up to a day, locked.
+        """What is planned for holders up to a day, but of types that are switched off, locked.
 
         Holders of whom a licence is being changed at this instant are left out altogether, for a moment later.
         """
         statement = select(_r.id, _r.state, *_PLAN).where(
-            _r.holder_id.in_(holder_ids), _r.state == ReminderState.PLANNED, _r.due_on <= day
+            _r.holder_id.in_(holder_ids), _r.state == ReminderState.PLANNED, _r.due_on <= day, _IS_ON
         )
         locked = await self._reminders(statement.order_by(_r.valid_until, _r.id).with_for_update(skip_locked=True))
         taken = {reminder.id for reminder in locked}

@@ -102,7 +102,8 @@ class ReminderService:
 
         Level-triggered: what missed runs left behind is still due. A reminder is due from 09:00 in Shanghai on its
         day, until its licence has been expired for `CATCH_UP_DAYS`. Of several stages of a licence only the latest
-        goes out. A holder gets one digest a day; what becomes due after it waits for the next one.
+        goes out. A holder gets one digest a day; what becomes due after it waits for the next one. What is due of a
+        type that is switched off waits (`switches.py`).
         """
         repository, now = ReminderRepository(session), self._clock.now()
         day = planning.digest_day(now)

@@ -61,3 +61,13 @@ class ReminderDigestRow(SQLModel, table=True):
 
     holder_id: str = Field(primary_key=True)
     day: date = Field(primary_key=True)
+
+
+class ReminderSwitchRow(SQLModel, table=True):
+    """A type whose reminders an operator has switched off."""
+
+    __tablename__ = "reminder_switched_off"
+
+    type_code: str = Field(primary_key=True, max_length=64)
+    since: datetime = Field(sa_type=DateTime(timezone=True))
+    reason: str = Field(max_length=200)

@@ -198,6 +198,15 @@ async def test_keys_that_are_not_the_store_s_are_told(running: Running, migrated
     assert "key_file_unreadable" in other_passphrase["signing keys"].problem
 
 
+async def test_reminders_that_are_switched_off_are_told(running: Running, migrated: None) -> None:
+    async with running.platform.database.transaction() as session:
+        await running.platform.operators.switch_reminders_off(session, "driving-licence", "deadline extended")
+    finding = (await _store(running))["reminders"]
+    assert finding.severity is Severity.WARNING
+    assert "driving-licence are switched off since 2026-11-23: deadline extended" in finding.problem
+    assert finding.mend.endswith("liangzheng reminders unmute driving-licence")
+
+
 async def test_a_licence_without_its_pack_and_a_moved_address_are_told(running: Running, migrated: None) -> None:
     await fill(running)
     licence = next(sealed.table for sealed in SEALED_COLUMNS if sealed.table.name == "licence")

@@ -123,6 +123,30 @@ def reminders(*arguments: str) -> Result:
 
 
 @pytest.mark.usefixtures("store")
+def test_a_type_is_switched_off_and_on_by_command_and_each_step_is_noted() -> None:
+    def told(*arguments: str) -> list[str]:
+        return [line.split("  ")[0] for line in reminders(*arguments).output.splitlines() if "  " in line]
+
+    before = told("plan", "--at", "2027-03-01")
+    muted = before[0]
+    assert reminders("mute", muted).exit_code == 2, "a reason is asked for"
+    assert "switch_reason_invalid" in reminders("mute", muted, "--reason", " ").output
+    assert "type_unknown" in reminders("mute", "no-such-type", "--reason", "x").output
+    assert "not switched off" in reminders("unmute", muted).output
+    assert reminders("mute", muted, "--reason", "期限延长 [公告3号]").exit_code == 0
+    assert told("plan", "--at", "2027-03-01") == [code for code in before if code != muted]
+    for shown in (reminders("types").output, reminders("coverage", "--days", "1").output):
+        assert "switched off" in shown
+        assert f"{muted}  期限延长 [公告3号]" in shown
+    assert reminders("unmute", muted, "--reason", "公告期满").exit_code == 0
+    assert told("plan", "--at", "2027-03-01") == before
+    assert "switched off" not in reminders("types").output
+    noted = CliRunner().invoke(app, ["operators", "actions"]).output.split()
+    steps = ["reminders_switched_on", muted, "公告期满", "reminders_switched_off", muted, "期限延长", "[公告3号]"]
+    assert [word for word in noted if word in steps] == steps
+
+
+@pytest.mark.usefixtures("store")
 def test_a_rehearsal_shows_a_day_and_keeps_nothing() -> None:
     first = reminders("plan", "--at", "2027-03-01")
     assert first.exit_code == 0, first.output

@@ -1,4 +1,4 @@
-"""Reminders: run them, or rehearse a day and see what would go out."""
+"""Reminders: run them, rehearse a day and see what would go out, hold back a licence type's."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -7,15 +7,18 @@ from datetime import datetime, time, timedelta
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from credentials.registry import SHANGHAI
-from notifications import TickReport, coverage
+from notifications import NotificationsError, SwitchedOff, TickReport, coverage
 from notifications.reminders.planning import DUE_HOUR, today
+from notifications.reminders.switches import MAX_REASON
 from notifications.service import BATCH
-from wallet_api.cli.console import console, opened, run
+from wallet_api.cli.console import console, fail, opened, run
 from wallet_api.cli.operate import remind
 from wallet_api.clock import StandingClock
 from wallet_api.database import Rehearsal
+from wallet_api.reminding import PackRules
 from wallet_api.settings import Settings
 from wallet_api.wiring import Platform
 
@@ -49,6 +52,39 @@ def run_reminders(
 def show_coverage(days: Annotated[int, typer.Option(min=1, max=366, help="Up to today.")] = 30) -> None:
     """Show how far the reminders that were due in the last days reached."""
     run(_coverage(days))
+
+
+@app.command()
+def types() -> None:
+    """Show the licence types, how many stages each has, and which are switched off."""
+    run(_types())
+
+
+TypeCode = Annotated[str, typer.Argument(metavar="TYPE", help="As `reminders types` lists it.")]
+
+
+@app.command()
+def mute(
+    type_code: TypeCode, reason: Annotated[str, typer.Option(help="Who decided it, and why; at most 200 characters.")]
+) -> None:
+    """Hold back the reminders of a licence type, in all processes from their next run on.
+
+    What is due waits; `unmute` lets out what is still of use. Messages that already wait in the outbox go out.
+    """
+    run(_mute(type_code, reason))
+    console.print(f"[green]✓[/] reminders of {escape(type_code)} are switched off; what is due waits")
+
+
+@app.command()
+def unmute(
+    type_code: TypeCode, reason: Annotated[str | None, typer.Option(help="At most 200 characters.")] = None
+) -> None:
+    """Let the reminders of a licence type go out again; what waited is caught up with the next run."""
+    if reason and len(reason) > MAX_REASON:
+        fail(f"a reason has at most {MAX_REASON} characters")
+    if not run(_unmute(type_code, reason)):
+        fail(f"reminders of {type_code} are not switched off")
+    console.print(f"[green]✓[/] reminders of {escape(type_code)} go out again")
 
 
 async def _rehearse(at: datetime | None) -> Mapping[tuple[str, str], int]:
@@ -98,6 +134,7 @@ async def _coverage(days: int) -> None:
         until = today(platform.clock.now())
         codes = [kind.code for kind in platform.catalogue.types()]
         stages = await coverage(session, codes, until - timedelta(days=days), until)
+        off = await platform.reminder_switches.switched_off(session)
     for one in stages:
         reminders = ", ".join(f"{state} {count}" for state, count in sorted(one.reminders.items()))
         console.print(f"{one.type_code}  {one.stage}  {reminders}")
@@ -105,3 +142,33 @@ async def _coverage(days: int) -> None:
             console.print(f"    {channel}: " + ", ".join(f"{what} {count}" for what, count in sorted(outcomes.items())))
     if not stages:
         console.print("no reminder was due")
+    _show_switched_off(off)
+
+
+async def _types() -> None:
+    async with opened(start=False) as platform, platform.database.snapshot() as session:
+        off = await platform.reminder_switches.switched_off(session)
+    rules = PackRules(platform.catalogue)
+    for code in sorted(rules.type_codes()):
+        console.print(f"{code}  stages {len(rules.stages(code))}  {'[red]switched off[/]' if code in off else 'on'}")
+    _show_switched_off(off)
+
+
+def _show_switched_off(off: Mapping[str, SwitchedOff]) -> None:
+    for code, switch in off.items():
+        since = f"{switch.since.astimezone(SHANGHAI):%Y-%m-%d %H:%M}"
+        console.print(f"[red]switched off[/] since {since}: {escape(code)}  {escape(switch.reason)}")
+
+
+async def _mute(type_code: str, reason: str) -> None:
+    async with opened(start=False) as platform, platform.database.transaction() as session:
+        platform.catalogue.get(type_code)  # a mistyped code would hold back nothing
+        try:
+            await platform.operators.switch_reminders_off(session, type_code, reason)
+        except NotificationsError as error:
+            fail(f"{error.detail} ({error.code})")
+
+
+async def _unmute(type_code: str, reason: str | None) -> bool:
+    async with opened(start=False) as platform, platform.database.transaction() as session:
+        return await platform.operators.switch_reminders_on(session, type_code, reason=reason)

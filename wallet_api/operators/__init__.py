@@ -1,6 +1,6 @@
-"""What operators do to the register of verifiers and to the scenes, by API and by command, each step noted.
+"""What operators do to the register of verifiers, the scenes and the reminders, by API and by command, each step noted.
 
-    operators = Operators(verifiers, scenes, oauth, clock)
+    operators = Operators(verifiers, scenes, oauth, reminder_switches, clock)
     await operators.suspend(session, by="city-desk", client_id="sh-traffic", reason="key lost")
 
 The note of a step stands in the transaction of the step. Operators themselves are machines like departments' systems

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from credentials.keys.formats.jwk import PublicJwk
 from credentials.registry.ports import Clock
+from notifications import ReminderSwitches
 from presentation.scenes import Scene, SceneDraft, Scenes
 from presentation.verifiers import Registration, Verifiers, VerifierUnknown
 from wallet_api.oauth import VERIFIER_SCOPE, AuthorizationServer
@@ -21,7 +22,7 @@ _ACTION: Table = OperatorActionRow.__table__  # type: ignore[attr-defined]
 
 @dataclass(frozen=True)
 class Action:
-    """A step that was taken: who, what, on which verifier or scene, and why if they said so."""
+    """A step that was taken: who, what, on which verifier, scene or licence type, and why if they said so."""
 
     id: int
     at: datetime
@@ -34,10 +35,18 @@ class Action:
 class Operators:
     """Every step works in the caller's transaction."""
 
-    def __init__(self, verifiers: Verifiers, scenes: Scenes, oauth: AuthorizationServer, clock: Clock) -> None:
+    def __init__(
+        self,
+        verifiers: Verifiers,
+        scenes: Scenes,
+        oauth: AuthorizationServer,
+        reminders: ReminderSwitches,
+        clock: Clock,
+    ) -> None:
         self._verifiers = verifiers
         self._scenes = scenes
         self._oauth = oauth
+        self._reminders = reminders
         self._clock = clock
 
     async def register(
@@ -102,6 +111,22 @@ class Operators:
         """See `Scenes.retire`."""
         await self._scenes.retire(session, scene_id)
         await self._note(session, by, "scene_retired", scene_id, reason)
+
+    async def switch_reminders_off(
+        self, session: AsyncSession, type_code: str, reason: str, *, by: str = COMMAND_LINE
+    ) -> None:
+        """See `ReminderSwitches.switch_off`. That the type is there is for the caller to know."""
+        await self._reminders.switch_off(session, type_code, reason)
+        await self._note(session, by, "reminders_switched_off", type_code, reason.strip())
+
+    async def switch_reminders_on(
+        self, session: AsyncSession, type_code: str, *, by: str = COMMAND_LINE, reason: str | None = None
+    ) -> bool:
+        """See `ReminderSwitches.switch_on`; nothing is noted when they were on."""
+        were_off = await self._reminders.switch_on(session, type_code)
+        if were_off:
+            await self._note(session, by, "reminders_switched_on", type_code, reason)
+        return were_off
 
     async def actions(self, session: AsyncSession, before: int | None, limit: int) -> Sequence[Action]:
         """What was done, the newest first, from below the id `before`."""

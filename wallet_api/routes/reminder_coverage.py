@@ -24,7 +24,9 @@ class StageCoverageAnswer(BaseModel):
 
     type_code: str
     stage: str
-    reminders: dict[str, int] = Field(description="planned, queued, overtaken, withdrawn, lapsed → how many")
+    reminders: dict[str, int] = Field(
+        description="planned, switched_off (by the operator), queued, overtaken, withdrawn, lapsed → how many"
+    )
     channels: dict[str, dict[str, int]] = Field(
         description="inbox, push, sms → sent, delivered, failed, no_address, cancelled, waiting → how many"
     )

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from credentials.catalogue import UnknownType
 from credentials.errors import CredentialsError
 from credentials.keys.errors import SigningKeyMissing
+from credentials.registry import SHANGHAI
 from credentials.registry.tables import HolderRow, LicenceEventRow, LicenceRow
 from credentials.status.tables import StatusListRow, StatusTokenRow
 from notifications.outbox.tables import OutboxMessageRow
@@ -38,7 +39,7 @@ async def check_store(platform: Platform) -> Sequence[Finding]:
         if not await migrations.is_current(platform.database):
             return [*found, _not_current(platform)]
         async with platform.database.snapshot() as session:
-            for check in (_check_keys, _check_secrets_fit, _check_types, _check_urls, _check_worker, _check_clock):
+            for check in _CHECKS:
                 found += [finding async for finding in check(platform, session)]
     except (SQLAlchemyError, PostgresError, OSError) as error:
         name = type(error.__cause__ or error).__name__
@@ -152,3 +153,21 @@ async def _check_clock(platform: Platform, session: AsyncSession) -> AsyncIterat
     if last is not None and last > platform.clock.now() + CLOCK_SKEW:
         problem = "this machine's clock is behind what the store has seen already"
         yield Finding(Severity.ERROR, "clock", problem, "let it follow a time server (NTP)")
+
+
+async def _check_reminders(platform: Platform, session: AsyncSession) -> AsyncIterator[Finding]:
+    for type_code, off in (await platform.reminder_switches.switched_off(session)).items():
+        problem = f"those of {type_code} are switched off since {off.since.astimezone(SHANGHAI):%Y-%m-%d}: {off.reason}"
+        mend = f"once it no longer holds: liangzheng reminders unmute {type_code}"
+        yield Finding(Severity.WARNING, "reminders", problem, mend)
+
+
+_CHECKS = (
+    _check_keys,
+    _check_secrets_fit,
+    _check_types,
+    _check_urls,
+    _check_worker,
+    _check_clock,
+    _check_reminders,
+)
