@@ -25,7 +25,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications.outbox.models import Claimed, Draft, MessageState, Outcome
-from notifications.outbox.repository import message_values
+from notifications.outbox.repository import OutboxRepository, message_values
 from notifications.outbox.tables import OutboxEntryRow, OutboxMessageRow
 from notifications.ports import UnitOfWork
 
@@ -182,9 +182,7 @@ class ClaimRepository:
         later = {draft.digest_id for draft in delivered if draft.fallbacks}
         channels = {channel for draft in delivered for channel in draft.fallbacks}
         if later:
-            waiting = (_m.digest_id.in_(later), _m.channel.in_(channels), _m.state == MessageState.PENDING)
-            cancelled = {"state": MessageState.CANCELLED, "reason": "delivered_otherwise", "closed_at": now}
-            await self._run(update(_messages).where(*waiting).values(cancelled))
+            await OutboxRepository(self._session).cancel_fallbacks(later, channels, now)
 
 
 class AskedBook:

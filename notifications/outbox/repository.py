@@ -105,9 +105,9 @@ class OutboxRepository:
         rows = await self._run(update(_messages).where(*own).values(values).returning(_m.digest_id))
         return str(rows[0].digest_id) if rows else None
 
-    async def cancel_fallbacks(self, digest_id: str, channels: Collection[str], now: datetime) -> None:
-        """Cancel what is not yet under way of a digest on some channels, because another one delivered it."""
-        waiting = (_m.digest_id == digest_id, _m.channel.in_(channels), _m.state == MessageState.PENDING)
+    async def cancel_fallbacks(self, digest_ids: Collection[str], channels: Collection[str], now: datetime) -> None:
+        """Cancel what is not yet under way of digests on some channels, because another one delivered it."""
+        waiting = (_m.digest_id.in_(digest_ids), _m.channel.in_(channels), _m.state == MessageState.PENDING)
         cancelled = {"state": MessageState.CANCELLED, "reason": "delivered_otherwise", "closed_at": now}
         await self._run(update(_messages).where(*waiting).values(cancelled))
 

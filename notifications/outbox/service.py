@@ -165,14 +165,14 @@ class Outbox:
         digest_id = await repository.acknowledge(message_id, holder_id, now)
         if digest_id is None:
             raise NotificationsError("message_not_found", "no such message for this holder")
-        await repository.cancel_fallbacks(digest_id, _FALLBACKS, now)
+        await repository.cancel_fallbacks([digest_id], _FALLBACKS, now)
 
     async def confirm_push(self, session: AsyncSession, message_id: str) -> None:
         """Take a receipt from the device that a push reached; an id that no push has changes nothing."""
         repository, now = OutboxRepository(session), self._clock.now()
         digest_id = await repository.acknowledge_push(message_id, now)
         if digest_id is not None:
-            await repository.cancel_fallbacks(digest_id, _FALLBACKS, now)
+            await repository.cancel_fallbacks([digest_id], _FALLBACKS, now)
 
     async def counts(self, session: AsyncSession) -> Mapping[tuple[str, str], int]:
         """How many messages there are by (channel, state). Reads all of them."""
