@@ -1,6 +1,7 @@
 """Where the packages meet: every port gets its implementation here, and nowhere else."""
 
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Self
 
@@ -261,11 +262,12 @@ class Platform:
         await self.publish_status()
 
     async def close(self) -> None:
-        """Give back every connection."""
-        if self.openid_provider is not None:
-            await self.openid_provider.close()
-        await self.channels.close()
-        await self.database.close()
+        """Give back every connection; what fails in one of them is raised when all were asked."""
+        async with AsyncExitStack() as closing:
+            closing.push_async_callback(self.database.close)
+            closing.push_async_callback(self.channels.close)
+            if self.openid_provider is not None:
+                closing.push_async_callback(self.openid_provider.close)
 
     async def renew_keys(self) -> None:
         """Make keys that are missing, announce successors of those that grow old, put announced ones to work."""

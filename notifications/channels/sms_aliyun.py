@@ -106,7 +106,8 @@ class SmsAliyun:
             return self._submit(number, message, template)
         except Exception as error:  # noqa: BLE001  (the SDK raises whatever its transport does)
             # The error's text holds the whole request, number and message.
-            return ChannelUnavailable("sms_silent", f"no answer from Aliyun ({type(error).__name__})", uncertain=True)
+            why = f"no answer from Aliyun ({type(error).__name__})"
+            return ChannelUnavailable("sms_silent", why, uncertain=not _never_left(error))
 
     def _submit(self, number: str, message: OutgoingMessage, template: str) -> SendOutcome:
         from alibabacloud_dysmsapi20170525 import models
@@ -207,6 +208,16 @@ def _options() -> Any:
     # Its own retry would send a second time without asking.
     waits = {"connect_timeout": CONNECT_S * 1000, "read_timeout": int(ANSWER_S * 1000)}
     return RuntimeOptions(**waits, autoretry=False, max_attempts=1)
+
+
+def _never_left(error: BaseException) -> bool:
+    """Whether there was no connection. The SDK wraps what its transport says in errors of its own."""
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+    inner: BaseException | None = getattr(error, "inner_exception", error)
+    while inner is not None and not isinstance(inner, ConnectTimeoutError | NewConnectionError):
+        inner = inner.__cause__ or inner.__context__
+    return inner is not None
 
 
 def _refusal(code: str) -> SendOutcome:

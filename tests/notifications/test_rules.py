@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifications import Choices, Lead, LeadUnit, NotificationsError, Preferences, Stage, coverage
@@ -42,6 +42,7 @@ def test_a_working_day_before_is_one_with_so_many_from_it_on(day: date, amount: 
     assert sum(map(is_working_day, between)) == amount
 
 
+@settings(deadline=None)  # the first call reads the calendar's library
 @given(st.dates(), st.lists(st.builds(Lead, st.integers(-400, 1095), st.sampled_from(LeadUnit)), max_size=3))
 def test_any_leads_from_any_day_give_a_day(day: date, leads: list[Lead]) -> None:
     assert isinstance(day_before(day, tuple(leads)), date)

@@ -104,6 +104,13 @@ async def test_a_refusal_says_what_it_is(
         assert (refused.value.retry_after_s, refused.value.uncertain) == (wait_s, False)
 
 
+async def test_where_nobody_listens_nothing_can_have_been_taken(aliyun: FakeAliyun, sms: SmsAliyun) -> None:
+    aliyun.leave()
+    with pytest.raises(ChannelUnavailable) as away:
+        await sent(sms, MESSAGE, PHONE)
+    assert (away.value.code, away.value.uncertain) == ("sms_silent", False)
+
+
 async def test_who_cannot_be_reached_is_told_apart(sms: SmsAliyun, clock: FakeClock) -> None:
     with pytest.raises(NoAddress):
         await sent(sms, MESSAGE, Contact())
