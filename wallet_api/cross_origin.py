@@ -17,7 +17,7 @@ class CrossOrigin:
         self._cors = CORSMiddleware(
             app,
             allow_origins=["*"],
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "POST", "PUT", "DELETE"],  # messages and devices go, settings are put
             allow_headers=["*"],
             expose_headers=EXPOSED,
             max_age=PREFLIGHT_MAX_AGE_S,

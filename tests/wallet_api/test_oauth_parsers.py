@@ -166,6 +166,19 @@ async def test_wallets_in_browsers_may_call_and_read_nonces_and_sign_in_stays_cl
         assert "access-control-allow-origin" not in answer.headers
 
 
+@pytest.mark.parametrize(("method", "path"), [("DELETE", f"devices/{1:032x}"), ("PUT", "notification-settings")])
+async def test_wallets_in_browsers_may_call_every_method_of_a_holder_s_api(
+    running: Running, method: str, path: str
+) -> None:
+    asked = {
+        "Origin": "https://web-wallet.example",
+        "Access-Control-Request-Method": method,
+        "Access-Control-Request-Headers": "authorization,dpop",
+    }
+    preflight = await running.http.options(f"{running.platform.settings.url_path}/api/v1/me/{path}", headers=asked)
+    assert (preflight.status_code, method in preflight.headers["access-control-allow-methods"]) == (200, True)
+
+
 async def test_a_sign_in_begun_at_one_process_goes_on_at_another(
     running: Running, clock: FakeClock, database: Database
 ) -> None:
