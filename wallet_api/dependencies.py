@@ -82,13 +82,17 @@ Operator = Annotated[Access, Depends(_Caller("operator", OPERATOR_SCOPE))]
 
 async def _wallet_grant(wallet: Wallet) -> IssuanceGrant:
     assert wallet.grant is not None, "a wallet's token belongs to a grant"
+    if not wallet.grant.configuration_ids:
+        raise AccessRefused("DPoP", "insufficient_scope", "the token is good for the inbox only")
     return wallet.grant
 
 
 WalletGrant = Annotated[IssuanceGrant, Depends(_wallet_grant)]
 
 
-async def _signed_in_holder(wallet: Wallet, grant: WalletGrant) -> str:
+async def _signed_in_holder(wallet: Wallet) -> str:
+    grant = wallet.grant
+    assert grant is not None, "a wallet's token belongs to a grant"
     if grant.licence_id is not None:  # a pre-authorized code is good for its licence only
         raise AccessRefused("DPoP", "insufficient_scope", "the holder has to sign in for this")
     if wallet.jkt is None:

@@ -152,3 +152,47 @@ async def test_a_device_out_of_form_is_refused(running: Running) -> None:
 async def test_a_receipt_for_an_unknown_message_is_not_found(running: Running) -> None:
     answer = await (await signed_in(running)).call("POST", f"/api/v1/me/receipts/{1:032x}")
     assert (answer.status_code, answer.json()["code"]) == (404, "message_not_found")
+
+
+# ---- a grant for the inbox alone
+
+
+async def test_a_grant_for_the_inbox_opens_the_inbox_and_nothing_of_licences(running: Running) -> None:
+    await running.take(driving_row(1))
+    wallet = await SigningWallet(running).signed_in(scope="inbox")
+    for _ in ("granted", "refreshed"):
+        assert (wallet.last["scope"], wallet.last["token_type"]) == ("inbox", "DPoP")
+        for path in ("inbox", "inbox?unread=true", "devices", "notification-settings"):
+            assert (await wallet.call("GET", f"/api/v1/me/{path}")).status_code == 200, path
+        for path in ("licences", f"licences/{await running.licence_id()}/face.svg", "offers", "access-log"):
+            answer = await wallet.call("GET", f"/api/v1/me/{path}")
+            assert (answer.status_code, answer.json()["code"]) == (403, "insufficient_scope"), path
+        for path in ("passes", "live-codes"):
+            body = {"jwk": wallet.key.export_public(as_dict=True)} if path == "passes" else {}
+            answer = await wallet.call("POST", f"/api/v1/me/{path}", json=body)
+            assert (answer.status_code, answer.json()["code"]) == (403, "insufficient_scope"), path
+        assert (await wallet.ask_credential()).status_code == 403
+        wallet.take(await wallet.refresh())
+    assert (await wallet.refresh(scope="driving-licence")).json()["error"] == "invalid_scope"
+
+
+async def test_the_inbox_asked_for_beside_licences_adds_nothing(running: Running) -> None:
+    await running.take(driving_row(1))
+    wallet = await SigningWallet(running).signed_in(scope="inbox driving-licence")
+    assert wallet.last["scope"] == "driving-licence"
+    assert (await wallet.call("GET", "/api/v1/me/inbox")).status_code == 200
+
+
+async def test_a_code_for_the_inbox_gives_no_licence_by_details(running: Running) -> None:
+    await running.take(driving_row(1))
+    wallet = SigningWallet(running)
+    details = [{"type": "openid_credential", "credential_configuration_id": "driving-licence"}]
+    refused = await wallet.exchange(await wallet.code(scope="inbox"), authorization_details=json.dumps(details))
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_authorization_details")
+
+
+async def test_who_holds_nothing_in_force_still_reaches_the_inbox(running: Running) -> None:
+    """News of a licence that has ended is read there."""
+    await running.take({**driving_row(1), "certificate_validate_end": "2026-11-01"})
+    wallet = await SigningWallet(running).signed_in(scope="inbox")
+    assert (await wallet.call("GET", "/api/v1/me/inbox")).status_code == 200

@@ -7,6 +7,7 @@ from typing import Self
 
 from wallet_api.oauth.authorization_details import read_authorization_details
 from wallet_api.oauth.errors import OAuthError
+from wallet_api.oauth.models import INBOX_SCOPE
 from wallet_api.oauth.redirect_uris import check_redirect_uri
 
 _SHA256_B64U = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -18,7 +19,7 @@ class AuthorizationRequest:
     """A request of the right form.
 
     Attributes:
-        configuration_ids: every credential configuration that is asked for.
+        configuration_ids: every credential configuration that is asked for; none where only the inbox is.
         detailed_ids: those among them that were asked for by authorization_details, which win over scope
             (OpenID4VCI 1.0 §5.1.2).
         dpop_jkt: the key that the code is to be bound to, or None.
@@ -68,9 +69,11 @@ class AuthorizationRequest:
         detailed: tuple[str, ...] = ()
         if "authorization_details" in form:
             detailed = read_authorization_details(form["authorization_details"], configurations, issuer)
-        scoped = [value for value in form.get("scope", "").split(" ") if value in configurations]
-        asked = tuple(dict.fromkeys((*detailed, *scoped))) or ((offered,) if offered else ())
-        if not asked:
+        scope = form.get("scope", "").split(" ")
+        asked = tuple(dict.fromkeys((*detailed, *(value for value in scope if value in configurations))))
+        if not asked and INBOX_SCOPE not in scope:
+            asked = (offered,) if offered else ()
+        if not asked and INBOX_SCOPE not in scope:
             raise OAuthError("invalid_scope", "nothing that is known here is asked for, see the issuer's metadata")
         return cls(client_id, redirect_uri, state, form["code_challenge"], asked, detailed, dpop_jkt)
 

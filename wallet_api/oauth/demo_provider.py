@@ -29,12 +29,15 @@ class DemoProvider:
         self._offers = offers
 
     async def find(self, session: AsyncSession, name: str, configuration_ids: Sequence[str]) -> Sequence[SampleHolder]:
-        """Holders whose name contains a text, at most 24; those first who have what is asked for."""
+        """Holders whose name contains a text, at most 24; those first who have what is asked for.
+
+        Where nothing is asked for but the inbox, any will do.
+        """
         found = []
         for holder in await self._registry.holders(session, SEARCHED):
             if name in holder.name:
                 held = await self._offers.holdings(session, holder.id, configuration_ids)
                 found.append(SampleHolder(holder, sum(map(len, held.values()))))
-            if sum(one.held > 0 for one in found) >= SHOWN:
+            if sum(one.held > 0 or not configuration_ids for one in found) >= SHOWN:
                 break
         return sorted(found, key=lambda one: one.held == 0)[:SHOWN]

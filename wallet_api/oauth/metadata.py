@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from wallet_api.oauth.models import INBOX_SCOPE
 from wallet_api.oauth.service import DEPARTMENT_SCOPE, GRANT_TYPES, OPERATOR_SCOPE, VERIFIER_SCOPE, AuthorizationServer
 
 
@@ -22,7 +23,13 @@ def authorization_server_metadata(
         "token_endpoint": server.token_endpoint,
         "grant_types_supported": [kind for kind in GRANT_TYPES if signs_in or kind != "authorization_code"],
         "response_types_supported": ["code"] if signs_in else [],
-        "scopes_supported": [*configuration_ids, DEPARTMENT_SCOPE, VERIFIER_SCOPE, OPERATOR_SCOPE],
+        "scopes_supported": [
+            *configuration_ids,
+            *([INBOX_SCOPE] if signs_in else []),
+            DEPARTMENT_SCOPE,
+            VERIFIER_SCOPE,
+            OPERATOR_SCOPE,
+        ],
         "token_endpoint_auth_methods_supported": [
             *(["none"] if anonymous else []),
             *(["attest_jwt_client_auth"] if attests else []),

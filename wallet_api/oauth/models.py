@@ -7,6 +7,8 @@ from datetime import datetime
 from credentials.issuance import IssuanceGrant
 from wallet_api.oauth.client_attestation import Attesters
 
+INBOX_SCOPE = "inbox"  # messages, devices and notification settings of a holder, and no licence of theirs
+
 
 @dataclass(frozen=True)
 class Access:
@@ -31,7 +33,7 @@ class Granted:
 
     Attributes:
         holder_id: whose licences; the organisation where a person acts for one.
-        configuration_ids: in the order that they were asked for.
+        configuration_ids: in the order that they were asked for; none, and the grant is for the inbox alone.
         licence_id: the one licence of a pre-authorized code, or None when the holder signed in.
         client_id, instance_jkt: what the wallet calls itself, and its attested instance's key where there is one.
         credential_identifiers: `credential_identifier` → licence id, for what was asked for by authorization_details.

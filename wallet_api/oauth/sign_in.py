@@ -24,6 +24,7 @@ from wallet_api.oauth.redirect_uris import authorization_response, shown_target
 from wallet_api.oauth.service import REQUEST_URI_PREFIX
 
 SIGN_IN_LIFETIME = timedelta(minutes=15)  # to find one's phone and password, and read the page
+OWN_PAGE = "/inbox"  # under the public URL; its answers reach nobody but a page of ours
 CODE_LIFETIME = timedelta(seconds=60)  # FAPI 2.0 Security Profile §5.3.2.1
 _OPEN = ("opened", "signed_in")
 
@@ -42,13 +43,17 @@ class Consent:
 
     Attributes:
         client_id: what the wallet calls itself; an attester vouches for it when `is_attested`.
+        is_ours: the answer goes to the platform's own page, whoever asked.
         target: the host or scheme that the answer goes to.
+        configuration_ids: the credential configurations that are asked for; none where only the inbox is.
         person: who signed in, or None when the store holds nothing of them.
-        choices: those who hold something that is asked for, the person first; none, and there is nothing to grant.
+        choices: those who hold something that is asked for (for the inbox: all whom the person may act for), the
+            person first; none, and there is nothing to grant.
     """
 
     client_id: str
     is_attested: bool
+    is_ours: bool
     target: str
     configuration_ids: Sequence[str]
     person: Holder | None
@@ -154,6 +159,7 @@ class SignIns:
             return Consent(
                 client_id=row.client_id,
                 is_attested=row.instance_jkt is not None,
+                is_ours=row.redirect_uri == f"{self._issuer}{OWN_PAGE}",
                 target=shown_target(row.redirect_uri),
                 configuration_ids=row.configuration_ids,
                 person=person,
@@ -226,7 +232,7 @@ class SignIns:
                 for configuration_id in row.configuration_ids
                 for licence_id in held.get(configuration_id, ())[: None if configuration_id in row.detailed_ids else 1]
             ]
-            if ids:
+            if ids or not row.configuration_ids:
                 licences = [await self._holders.licence(session, licence_id) for licence_id in ids]
                 choices.append(Choice(holder, licences))
         return choices

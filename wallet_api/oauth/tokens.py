@@ -16,7 +16,7 @@ from wallet_api.oauth import repository
 from wallet_api.oauth.authorization_details import authorization_details
 from wallet_api.oauth.dpop import DpopInvalid, DpopProofs
 from wallet_api.oauth.errors import AccessRefused, OAuthError
-from wallet_api.oauth.models import Access, Granted, WalletClient
+from wallet_api.oauth.models import INBOX_SCOPE, Access, Granted, WalletClient
 from wallet_api.oauth.refresh_tokens import RefreshToken
 
 BEARER_LIFETIME_S = 300  # OpenID4VCI 1.0 §13: what lives longer must be sender-constrained
@@ -63,7 +63,7 @@ class Tokens:
             "created_at": now,
         }
         await repository.insert_grant(session, row)
-        scope = " ".join(granted.configuration_ids)
+        scope = " ".join(granted.configuration_ids) or INBOX_SCOPE
         refresh_token = RefreshToken(grant_id, 0) if jkt else None
         return await self._for_grant(session, grant_id, granted.credential_identifiers, scope, jkt, refresh_token)
 
@@ -94,8 +94,9 @@ class Tokens:
                 return None
         if grant.client_id is not None and wallet.client_id not in (None, grant.client_id):
             raise OAuthError("invalid_grant", "the refresh token is another client's")
-        asked = grant.configuration_ids if scope is None else scope.split(" ")
-        if not set(asked) <= set(grant.configuration_ids):
+        granted = grant.configuration_ids or [INBOX_SCOPE]
+        asked = granted if scope is None else scope.split(" ")
+        if not set(asked) <= set(granted):
             raise OAuthError("invalid_scope", "this was not granted")
         successor = RefreshToken(token.grant_id, token.generation + 1)
         return await self._for_grant(
@@ -185,7 +186,7 @@ def _grant(row: Row[Any]) -> IssuanceGrant | None:
     return IssuanceGrant(
         id=row.grant_id,
         holder_id=row.holder_id,
-        configuration_ids=frozenset(row.scope.split()),
+        configuration_ids=frozenset(row.scope.split()) - {INBOX_SCOPE},
         licence_id=row.licence_id,
         credential_identifiers=row.credential_identifiers,
         client_id=row.wallet_client_id,

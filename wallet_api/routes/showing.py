@@ -60,6 +60,7 @@ async def make_live_code(
 async def access_log(
     platform: AppPlatform,
     holder_id: SignedInHolder,
+    _: WalletGrant,  # a token for the inbox alone says nothing of licences
     cursor: Annotated[str | None, Query(max_length=1024)] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> JSONResponse:

@@ -142,6 +142,7 @@ async def _demo_page(platform: Platform, request_id: str, browser: str, name: st
         request_id=request_id,
         searched=name,
         found=found,
+        wanted=wanted,
         csrf=_csrf(browser, request_id),
     )
 
