@@ -24,6 +24,8 @@ from notifications.ports import Channel, Clock, Provider
 from wallet_api.database import Database
 from wallet_api.settings import Settings
 
+NOBODY = "mailto:nobody@liangzheng.invalid"  # RFC 8292 §2.1 knows no http: a demo on this machine has no operator
+
 
 @dataclass
 class Channels:
@@ -63,7 +65,8 @@ class Channels:
         if key is not None:
             embedded = settings.deployment == "embedded"
             services = settings.push_services or PUSH_SERVICES
-            subject = settings.vapid_subject or settings.public_url
+            reached = settings.public_url if settings.public_url.startswith("https:") else NOBODY
+            subject = settings.vapid_subject or reached
             web_push = WebPush(key, subject, services, forget, clock, insecure=embedded)
             made.push_key = key.public
             made._closing.push_async_callback(web_push.close)

@@ -205,7 +205,8 @@ class WebPush:
 
             expires = now + VAPID_LIFE_S
             claims = {"aud": audience, "exp": int(expires), "sub": self._subject}
-            header = Vapid02(self._key.private).sign(claims)["Authorization"]
+            signer = Vapid02(self._key.private, {"no-strict": True})  # strict, it takes no https URL with port or path
+            header = signer.sign(claims)["Authorization"]
             self._signed = {**dict(list(self._signed.items())[-20:]), audience: (expires, header)}
         return header
 

@@ -78,6 +78,10 @@ def b64u(value: bytes) -> str:
     return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
 
 
+def b64d(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "==")
+
+
 @pytest.fixture
 def service() -> Iterator[PushService]:
     with serving(PushService()) as server:
@@ -110,6 +114,17 @@ async def test_a_browser_can_read_what_was_sent_and_the_service_knows_us(service
     assert claims["aud"] == service.url
     assert claims["sub"] == "mailto:desk@city.example"
     await push.close()
+
+
+@pytest.mark.parametrize("subject", ["mailto:desk@city.example", "https://city.example:8443/wallet"])
+async def test_any_mail_address_and_any_https_address_may_stand_for_the_operator(
+    service: PushService, clock: FakeClock, subject: str
+) -> None:
+    """RFC 8292 §2.1: also one with a port and a path, as a PUBLIC_URL may have."""
+    push = WebPush(KEY, subject, PUSH_SERVICES, service.forget, clock, insecure=True)
+    assert isinstance(await sent(push, MESSAGE, Contact((Browser(service).device,))), Receipt)
+    ((_, headers, _),) = service.received
+    assert json.loads(b64d(headers["Authorization"].split(".")[1]))["sub"] == subject
 
 
 async def test_a_repetition_carries_the_same_topic(service: PushService, push: WebPush) -> None:

@@ -2,14 +2,19 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 
-from notifications import Contact, OutgoingMessage
+from notifications import Bilingual, Contact, Notice, OutgoingMessage
 from tests.credentials.rows import driving_row
+from tests.fakes import FakeClock
 from tests.notifications.fakes import sent
-from tests.wallet_api.running import Running, Wallet
+from tests.notifications.far_end import serving
+from tests.notifications.test_web_push import Browser, PushService
+from tests.wallet_api.running import Running, Wallet, unverified
 from tests.wallet_api.signing_in import SigningWallet
+from wallet_api.database import Database
 from wallet_api.routes import inbox as routes
 
 WEB_PUSH = {"endpoint": "https://push.example/abc", "keys": {"auth": "A" * 22, "p256dh": "B" + "A" * 86}}
@@ -126,6 +131,34 @@ async def test_devices_are_registered_listed_and_removed(running: Running) -> No
     assert (await wallet.call("DELETE", f"/api/v1/me/devices/{phone}")).status_code == 204
     again = await wallet.call("DELETE", f"/api/v1/me/devices/{phone}")
     assert (again.status_code, again.json()["code"]) == (404, "device_not_found")
+
+
+@pytest.mark.parametrize(
+    ("public_url", "subject"),
+    [
+        ("https://wallet.example:8443/city", "https://wallet.example:8443/city"),
+        ("http://127.0.0.1:8000", "mailto:nobody@liangzheng.invalid"),
+    ],
+)
+async def test_a_registered_browser_gets_what_is_pushed(
+    tmp_path: Path, clock: FakeClock, sqlite_database: Database, public_url: str, subject: str
+) -> None:
+    running = await Running.start(tmp_path, clock, sqlite_database, public_url)
+    wallet = await signed_in(running)
+    platform = running.platform
+    title, text = Bilingual("标题", "Title"), Bilingual("正文", "Text")
+    with serving(PushService()) as service:
+        browser = Browser(service)
+        assert (await wallet.call("POST", "/api/v1/me/devices", json={"web_push": browser.subscription})).is_success
+        async with platform.database.transaction() as session:
+            notice = Notice(await wallet.holder_id(), "licence_news", "news", title, text, channels=("push",))
+            await platform.outbox.notify(session, [notice])
+        await platform.outbox.deliver(platform.database)
+        ((_, headers, body),) = service.received
+    assert browser.read(body)["title"] == "标题"
+    assert unverified(headers["Authorization"].partition("t=")[2].partition(",")[0])[1]["sub"] == subject
+    await running.http.aclose()
+    await platform.channels.close()
 
 
 async def test_a_device_out_of_form_is_refused(running: Running) -> None:
