@@ -3,82 +3,38 @@
 import asyncio
 import json
 import re
-import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from html.parser import HTMLParser
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import httpx
 import pytest
-import uvicorn
-from playwright.async_api import Browser, Page, Route, expect
+from playwright.async_api import Browser, Route, expect
 
 from credentials.issuance import PRE_AUTHORIZED_CODE
-from credentials.registry import SHANGHAI, IntakeSource
+from credentials.registry import SHANGHAI
 from notifications import Bilingual, MessageState, Notice, Selection
-from wallet_api.app import create_app
-from wallet_api.cli.console import opened
-from wallet_api.cli.operate import prepare_embedded
+from tests.wallet_api.page_site import Site, sample_site, serving, visit
 from wallet_api.routes import pages
-from wallet_api.sample import City
-from wallet_api.settings import Settings
-from wallet_api.tour import DEMO_CLIENT, Step, cast, further, steps
-from wallet_api.wiring import Platform
+from wallet_api.tour import Step, cast, further, steps
 
-SAMPLE_ROWS = 120
 LIVE_CODE = "1" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567" * 8
 VERDICTS = re.compile(r"有效|无效|通过|合格|\bin?valid|genuine|authentic|✓|✔|✅", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Site:
-    """An embedded platform with a small sample, and the free port on which it may be served."""
-
-    platform: Platform
-    listener: socket.socket
-
-    @property
-    def settings(self) -> Settings:
-        return self.platform.settings
-
-    def client(self, platform: Platform | None = None) -> httpx.AsyncClient:
-        app = create_app(self.settings, platform=platform or self.platform)
-        return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=self.settings.public_url)
+@pytest.fixture(scope="module")
+def site(runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with sample_site(runner, tmp_path_factory.mktemp("pages")) as site:
+        yield site
 
 
 @pytest.fixture(scope="module")
-def site(runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    port = listener.getsockname()[1]
-    data_dir = tmp_path_factory.mktemp("pages")
-    settings = Settings(
-        _env_file=None,
-        deployment="embedded",
-        data_dir=data_dir,
-        database_url=f"sqlite:///{data_dir / 'pages.db'}",
-        listen_port=port,
-        public_url=f"http://127.0.0.1:{port}",
-        embedded_worker=False,
-    )
-    platform = Platform.of(settings)
-    runner.run(_fill(settings))
-    runner.run(platform.start())
-    yield Site(platform, listener)
-    runner.run(platform.database.close())
-    listener.close()
-
-
-async def _fill(settings: Settings) -> None:
-    async with opened(settings) as platform:
-        await prepare_embedded(platform)
-        city = City(platform.catalogue, seed=1, today=platform.clock.now().astimezone(SHANGHAI).date())
-        lines = [json.dumps(row).encode() for row in city.rows(SAMPLE_ROWS)]
-        await platform.intake.take_all(platform.database, IntakeSource(DEMO_CLIENT, None), lines)
+def served(runner: asyncio.Runner, site: Site) -> Iterator[Site]:
+    with serving(runner, site) as served:
+        yield served
 
 
 async def _steps(site: Site) -> Sequence[Step]:
@@ -121,7 +77,10 @@ def _type(text: str, code: str = "some-licence") -> SimpleNamespace:
     return SimpleNamespace(code=code, version=1, name=name, issuing_authorities=[SimpleNamespace(name=name)])
 
 
-PAGES = ["/", "/v", "/types", "/types?q=nothing", "/types/driving-licence", "/counter", "/outbox"]
+PAGES = ["/", "/v", "/inbox", "/types", "/types?q=nothing", "/types/driving-licence", "/counter", "/outbox"]
+
+
+ASSETS = [f"/assets/{name}" for name in ("pages.css", "pages.js", "inbox.js", "mark.svg")]
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -134,12 +93,12 @@ async def test_a_page_forbids_everything_foreign_and_everything_inline(site: Sit
     assert "unsafe" not in policy
     assert answer.headers["Cache-Control"] == "no-store"
     elements = Outline(answer.text).elements
-    assert [names for tag, names in elements if tag == "script"] == [("src",)]
+    assert {names for tag, names in elements if tag == "script"} <= {("src",), ("type", "src")}
     assert all(tag != "style" and "style" not in names for tag, names in elements)
     assert not any(name.startswith("on") for _, names in elements for name in names)
 
 
-@pytest.mark.parametrize("path", [*PAGES, "/assets/pages.css", "/assets/pages.js", "/assets/mark.svg"])
+@pytest.mark.parametrize("path", [*PAGES, *ASSETS])
 async def test_pages_and_assets_name_no_foreign_address(site: Site, path: str) -> None:
     async with site.client() as client:
         answer = await client.get(path)
@@ -217,69 +176,6 @@ def test_a_production_platform_shows_neither_banner_nor_steps() -> None:
 
 
 # ---- what a browser makes of it
-
-
-class PageServer(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.up = asyncio.Event()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield  # Ctrl-C stays the test run's
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        try:
-            await super().startup(sockets)
-        finally:
-            self.up.set()
-
-
-@pytest.fixture(scope="module")
-def served(runner: asyncio.Runner, site: Site) -> Iterator[Site]:
-    """The site behind a real server, as a process of its own would serve it."""
-    config = uvicorn.Config(create_app(site.settings), log_config=None, access_log=False, ws="none")
-    server = PageServer(config)
-
-    async def start() -> asyncio.Task[None]:
-        task = asyncio.create_task(server.serve(sockets=[site.listener]))
-        await server.up.wait()
-        return task
-
-    async def stop(task: asyncio.Task[None]) -> None:
-        server.should_exit = True
-        await task
-
-    task = runner.run(start())
-    yield site
-    runner.run(stop(task))
-
-
-@dataclass(frozen=True)
-class Visit:
-    page: Page
-    asked: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
-
-    async def reload(self, path: str) -> None:
-        """Open `path` as a new document; a change of nothing but the fragment would keep the old one."""
-        await self.page.goto("about:blank")
-        await self.page.goto(path)
-
-
-@asynccontextmanager
-async def visit(browser: Browser, site: Site, path: str = "/", **context: Any) -> AsyncIterator[Visit]:
-    """Open a page in a fresh profile; nothing may leave this machine, and nothing may be complained of."""
-    session = await browser.new_context(base_url=site.settings.public_url, **{"locale": "en-GB"} | context)
-    seen = Visit(await session.new_page())
-    session.on("request", lambda request: seen.asked.append(request.url))
-    session.on("console", lambda message: seen.complaints.append(message.text))
-    session.on("weberror", lambda error: seen.complaints.append(str(error.error)))
-    await seen.page.goto(path)
-    yield seen
-    await session.close()
-    assert {urlsplit(url).hostname for url in seen.asked if url != "about:blank"} == {"127.0.0.1"}
-    assert seen.complaints == []
 
 
 @pytest.mark.browser
