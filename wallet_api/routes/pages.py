@@ -9,6 +9,7 @@ from jinja2 import Environment, FunctionLoader, select_autoescape
 
 from credentials.catalogue import UnknownType, face_values, render_face
 from credentials.catalogue.service import MAX_QUERY
+from notifications.preferences import KINDS, STATUTORY
 from wallet_api.dependencies import AppPlatform
 from wallet_api.sample import City
 from wallet_api.tour import cast, further, steps
@@ -54,6 +55,22 @@ async def types_page(platform: AppPlatform, q: str = "") -> HTMLResponse:
     return page("types.html", base=platform.settings.url_path, q=q.strip()[:MAX_QUERY], types=found)
 
 
+@router.get("/inbox")
+async def inbox_page(platform: AppPlatform) -> HTMLResponse:
+    """A holder's messages, and reminders in this browser. The same for everybody: its script is a wallet."""
+    settings = platform.settings
+    return page(
+        "inbox.html",
+        base=settings.url_path,
+        public_url=settings.public_url,
+        signs_in=settings.signs_in,
+        attested_only=settings.wallet_attestation_required,
+        kinds=KINDS,
+        statutory=STATUTORY,
+        types=platform.catalogue.types(),
+    )
+
+
 @router.get("/types/{code}")
 async def type_page(code: str, platform: AppPlatform, version: int | None = None) -> HTMLResponse:
     """One type with everything that its pack says; a page of its own when there is none."""
@@ -87,7 +104,8 @@ async def specimen(code: str, version: int, platform: AppPlatform) -> Response:
 @router.get("/assets/{name}")
 async def asset(name: str) -> Response:
     """Style, script and mark of the pages."""
-    kinds = {"pages.css": "text/css", "pages.js": "text/javascript", "mark.svg": "image/svg+xml"}
+    script = "text/javascript"
+    kinds = {"pages.css": "text/css", "pages.js": script, "inbox.js": script, "mark.svg": "image/svg+xml"}
     if name not in kinds:
         raise HTTPException(404, "there is no such asset")
     return Response((_WEB / name).read_bytes(), media_type=kinds[name])

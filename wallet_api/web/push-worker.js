@@ -17,8 +17,7 @@ self.addEventListener("push", (event) => {
   const shown = self.registration.showNotification(title, {
     body: message.text || "有新消息，请打开钱包查看。 / A new message: open your wallet.",
     tag: message.message_id,
-    icon: new URL("mark.svg", BASE).href,
-    data: { url: BASE.href },
+    icon: new URL("assets/mark.svg", BASE).href,
   });
   // The platform learns that it arrived, so that no SMS need follow.
   const known = /^[0-9a-f]{32}$/.test(message.message_id || "");
@@ -30,10 +29,11 @@ self.addEventListener("push", (event) => {
 
 self.addEventListener("notificationclick", (event) => {
   event.notification.close();
+  const inbox = new URL("inbox", BASE).href;
   event.waitUntil(
-    self.clients.matchAll({ type: "window" }).then((windows) => {
-      const open = windows.find((one) => one.url.startsWith(BASE.href));
-      return open ? open.focus() : self.clients.openWindow(event.notification.data.url);
+    self.clients.matchAll({ type: "window", includeUncontrolled: true }).then((windows) => {
+      const open = windows.find((one) => one.url.split(/[?#]/)[0] === inbox);
+      return open ? open.focus() : self.clients.openWindow(inbox);
     }),
   );
 });
