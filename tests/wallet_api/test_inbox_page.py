@@ -7,7 +7,7 @@ makers' push services are not on this machine. `subscribing` says what takes the
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -17,6 +17,7 @@ import pytest
 from playwright.async_api import Browser, Locator, Page, Route, expect
 from sqlalchemy import update
 
+from credentials.registry import Holder
 from notifications import Bilingual, MessageState, Notice, Selection
 from notifications.preferences import KINDS, SHOWN, STATUTORY
 from tests.notifications import far_end
@@ -82,16 +83,21 @@ def served(runner: asyncio.Runner, site: Site) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def anybody() -> Iterator[int]:
-    """Counts the samples that were signed in as: each test has a holder of its own."""
-    return iter(range(1000))
+def anybody(runner: asyncio.Runner, site: Site) -> Iterator[Holder]:
+    """Sample citizens, one after the other: each sign-in has a holder of its own."""
+
+    async def holders() -> Sequence[Holder]:
+        async with site.platform.database.snapshot() as session:
+            return await site.platform.registry.holders(session, 1000)
+
+    return (holder for holder in runner.run(holders()) if holder.code_type == "111")
 
 
 Open = Callable[..., Any]
 
 
 @pytest.fixture
-def open_inbox(browser: Browser, served: Site, anybody: Iterator[int]) -> Open:
+def open_inbox(browser: Browser, served: Site, anybody: Iterator[Holder]) -> Open:
     """Opens the page, signed in as a sample holder; gives the visit and the holder's id."""
 
     @asynccontextmanager
@@ -119,14 +125,14 @@ async def is_told(place: Locator, text: str) -> None:
     await expect(place).to_contain_text(text, use_inner_text=True)
 
 
-async def sign_in(page: Page, number: int) -> str:
+async def sign_in(page: Page, holder: Holder) -> str:
     await button(page, "sign-in").click()
-    await page.locator(".person").nth(number).click()
-    holder_id = await page.locator("input[name=holder]").first.get_attribute("value")
+    await page.get_by_role("searchbox").fill(holder.name)
+    await page.keyboard.press("Enter")
+    await page.locator(f".person[value='{holder.id}']").click()
     await page.locator("button[value=approve]").click()
     await expect(page.locator("#inbox")).to_have_attribute("data-state", "signed-in")
-    assert holder_id
-    return holder_id
+    return holder.id
 
 
 async def tell(site: Site, holder_id: str, *subjects: str, channels: tuple[str, ...] = ("inbox",)) -> None:
@@ -181,7 +187,34 @@ async def test_signing_out_in_one_tab_signs_the_others_out(open_inbox: Open, ser
 
 
 @pytest.mark.browser
-async def test_who_declines_is_told_and_may_try_again(browser: Browser, served: Site, anybody: Iterator[int]) -> None:
+async def test_an_answer_that_comes_after_signing_out_is_not_shown(open_inbox: Open, served: Site) -> None:
+    async with open_inbox() as (seen, holder_id):
+        page = seen.page
+        await tell(served, holder_id, "late")
+        await expect(page.locator(".message")).to_have_count(1, timeout=15_000)
+        asked, may_answer = asyncio.Event(), asyncio.Event()
+
+        async def slowly(route: Route) -> None:
+            answer = await route.fetch()
+            asked.set()
+            await may_answer.wait()
+            await route.fulfill(response=answer)
+
+        await page.route("**/api/v1/me/inbox?*", slowly)
+        await page.get_by_role("button", name="Mark as read").click()
+        await asked.wait()
+        await button(page, "sign-out").click()
+        await expect(button(page, "sign-in")).to_be_visible()
+        async with page.expect_response("**/api/v1/me/inbox?*"):
+            may_answer.set()
+        await asyncio.sleep(0.2)
+        await expect(page.locator(".message")).to_have_count(0)
+
+
+@pytest.mark.browser
+async def test_who_declines_is_told_and_may_try_again(
+    browser: Browser, served: Site, anybody: Iterator[Holder]
+) -> None:
     async with visit(browser, served, "/inbox") as seen:
         page = seen.page
         await button(page, "sign-in").click()
@@ -410,7 +443,7 @@ async def delivered(site: Site, holder_id: str) -> str:
 
 @pytest.mark.browser
 async def test_signing_out_ends_push_and_the_next_person_does_not_inherit_it(
-    open_inbox: Open, served: Site, anybody: Iterator[int]
+    open_inbox: Open, served: Site, anybody: Iterator[Holder]
 ) -> None:
     """Stubbed: the subscription (see `subscribing`)."""
     with far_end.serving(PushService()) as service:

@@ -125,9 +125,11 @@ async function send(key, method, path, { token, body, signal } = {}) {
   }
 }
 
+const oneTab = (work) => navigator.locks.request(`liangzheng.inbox ${ISSUER}`, work);
+
 /** The session with a token that is good, exchanged first where it is over or was refused: one tab at a time. */
 function session(refused = null) {
-  return navigator.locks.request(`liangzheng.inbox ${ISSUER}`, async () => {
+  return oneTab(async () => {
     const now = await read("session");
     if (!now) throw new Refused("ended");
     if (now.token !== refused && now.until_ms > Date.now() + EARLY_MS) return now;
@@ -206,7 +208,6 @@ async function finishSignIn(answered) {
 function showSignedOut(code) {
   stopWatching();
   draw([], 0, null);
-  document.title = title;
   const problem = find("#sign-in-problem");
   if (code) tell(problem, code);
   else problem.hidden = true;
@@ -217,7 +218,7 @@ function showSignedOut(code) {
 async function signOut() {
   stopWatching();
   await stopPush().catch(() => undefined);
-  await wipe();
+  await oneTab(wipe); // a token that is being exchanged is written first
   otherTabs.postMessage("signed out");
   showSignedOut();
 }
@@ -249,6 +250,11 @@ function drawn(message) {
   return item;
 }
 
+/** Show a page of messages after those; nothing once somebody has signed out meanwhile. */
+function drawPage(before, page) {
+  if (root.dataset.state === "signed-in") draw([...before, ...page.messages], page.unread, page.next_cursor);
+}
+
 /** Show these messages. What stays is not touched, so that focus and an open question stay too. */
 function draw(now, unread, next) {
   [messages, unreadShown, cursor] = [now, unread, next];
@@ -270,13 +276,12 @@ function draw(now, unread, next) {
 
 async function reload() {
   const limit = Math.min(MOST, Math.max(PAGE_SIZE, messages.length));
-  const page = await (await call("GET", `inbox?limit=${limit}`)).json();
-  draw(page.messages, page.unread, page.next_cursor);
+  drawPage([], await (await call("GET", `inbox?limit=${limit}`)).json());
 }
 
 async function older() {
   const page = await (await call("GET", `inbox?limit=${PAGE_SIZE}&cursor=${encodeURIComponent(cursor)}`)).json();
-  draw([...messages, ...page.messages], page.unread, page.next_cursor);
+  drawPage(messages, page);
 }
 
 async function readAll() {
@@ -415,6 +420,7 @@ async function register(key) {
   const language = document.documentElement.lang === "en" ? "en" : "zh";
   try {
     const answer = await call("POST", "devices", { web_push: { endpoint, keys }, language });
+    if (root.dataset.state !== "signed-in") throw new Refused("ended"); // signed out meanwhile
     await keep("device", (await answer.json()).id);
   } catch (error) {
     await subscription.unsubscribe(); // what the platform does not know must not look as if it were on
