@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from notifications.outbox.repository import OutboxRepository
 from notifications.ports import Clock, UnitOfWork
 
-AT_ONCE = 500  # rows a statement: databases take some 32 000 values
-
 
 @dataclass(frozen=True)
 class ProviderReceipt:
@@ -43,6 +41,8 @@ class ReceiptBook:
 
     async def note_all(self, provider: str, receipts: Sequence[ProviderReceipt]) -> None:
         """The same of many, in one transaction; of several about one message the last counts."""
+        if not receipts:
+            return
         now, last = self._clock.now(), {one.provider_ref: one for one in receipts}
         values = [
             {
@@ -55,5 +55,4 @@ class ReceiptBook:
             for ref, one in sorted(last.items())  # two that come at once do not wait for each other in a circle
         ]
         async with self._uow.transaction() as session:
-            for start in range(0, len(values), AT_ONCE):
-                await OutboxRepository(session).add_receipts(values[start : start + AT_ONCE])
+            await OutboxRepository(session).add_receipts(values)

@@ -113,10 +113,10 @@ class OutboxRepository:
 
     async def add_receipts(self, values: Sequence[Mapping[str, object]]) -> None:
         """Keep what a provider said of messages, one row each; the last word counts."""
-        statement = insert(_receipts).values(list(values))
+        statement = insert(_receipts)
         said = {name: statement.excluded[name] for name in ("delivered", "reason", "received_at")}
         statement = statement.on_conflict_do_update(index_elements=["provider", "provider_ref"], set_=said)
-        await self._run(statement)
+        await self._run(statement, values)
 
     async def settle(self, limit: int) -> int:
         """Write the receipts into the messages they belong to and forget them; gives their number.

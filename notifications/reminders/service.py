@@ -111,29 +111,30 @@ class ReminderService:
         if not holder_ids:
             return QueueReport()
         found = await repository.due(holder_ids, day)
-        lapsed = [one.id for one in found if planning.is_too_late(one.plan.valid_until, planning.today(now))]
-        due = [one for one in found if one.id not in set(lapsed)]
+        today = planning.today(now)
+        lapsed = {one.id for one in found if planning.is_too_late(one.plan.valid_until, today)}
+        due = [one for one in found if one.id not in lapsed]
         queued = await repository.queued(holder_ids, {reminder.plan.licence_id for reminder in due})
         due_of, queued_of = _by_holder(due), _by_holder(queued)
         choices = await self._preferences.of(session, holder_ids)
-        sent: list[str] = []
+        sent: set[str] = set()
         digests: list[Digest] = []
         for holder_id in holder_ids:
             newest = planning.newest_of_each_licence(due_of[holder_id], queued_of[holder_id])
             if newest:
                 digests.append(self._digest(holder_id, day, newest, choices[holder_id]))
-                sent += [reminder.id for reminder in newest]
+                sent |= {reminder.id for reminder in newest}
             else:
                 await repository.release_digest(holder_id, day)
         await self._outbox.post(session, digests)
-        overtaken = {reminder.id for reminder in due} - set(sent)
+        overtaken = {reminder.id for reminder in due} - sent
         for ids, state in (
             (sent, ReminderState.QUEUED),
             (overtaken, ReminderState.OVERTAKEN),
             (lapsed, ReminderState.LAPSED),
         ):
             await repository.move(ids, state, now)
-        stages = Counter((r.plan.type_code, r.plan.stage) for r in due if r.id in set(sent))
+        stages = Counter((r.plan.type_code, r.plan.stage) for r in due if r.id in sent)
         return QueueReport(len(sent), len(overtaken), len(lapsed), stages)
 
     def _digest(self, holder_id: str, day: date, reminders: list[Reminder], choices: Choices) -> Digest:
