@@ -15,6 +15,7 @@ import uvicorn
 from playwright.async_api import Browser, Page
 
 from credentials.registry import SHANGHAI, IntakeSource
+from tests.quiet_server import quiet
 from wallet_api.app import create_app
 from wallet_api.cli.console import opened
 from wallet_api.cli.operate import prepare_embedded
@@ -92,8 +93,7 @@ class PageServer(uvicorn.Server):
 @contextmanager
 def serving(runner: asyncio.Runner, site: Site) -> Iterator[Site]:
     """The site behind a real server, as a process of its own would serve it."""
-    config = uvicorn.Config(create_app(site.settings), log_config=None, access_log=False, ws="none")
-    server = PageServer(config)
+    server = PageServer(quiet(create_app(site.settings)))
 
     async def start() -> asyncio.Task[None]:
         task = asyncio.create_task(server.serve(sockets=[site.listener]))

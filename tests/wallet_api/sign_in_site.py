@@ -13,6 +13,7 @@ import httpx
 import uvicorn
 
 from tests.fakes import FakeClock
+from tests.quiet_server import quiet
 from tests.wallet_api.running import Json, Running
 from wallet_api.database import Database
 
@@ -25,8 +26,7 @@ async def served(data_dir: Path, clock: FakeClock, database: Database, **more: A
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     running = await Running.start(data_dir, clock, database, url, **more)
-    config = uvicorn.Config(running.app, log_config=None, access_log=False, ws="none", lifespan="off")
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(quiet(running.app, lifespan="off"))
     task = asyncio.create_task(server._serve([listener]))  # without its signal handlers: Ctrl-C stays the test run's
     try:
         yield running

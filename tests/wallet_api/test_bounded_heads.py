@@ -3,9 +3,9 @@
 import asyncio
 from typing import Any
 
-import uvicorn
 from uvicorn.server import ServerState
 
+from tests.quiet_server import quiet
 from wallet_api.bounded_heads import MAX_HEAD_BYTES, BoundedHeads
 
 
@@ -18,7 +18,7 @@ async def _taken(scope: Any, receive: Any, send: Any) -> None:
 
 async def _answers(*requests: bytes) -> bytes:
     """All that a server says on one connection to these requests, sent one after the other without a pause."""
-    config = uvicorn.Config(_taken, http=BoundedHeads, lifespan="off")
+    config = quiet(_taken, http=BoundedHeads, lifespan="off")
     config.load()
     state = ServerState()
     loop = asyncio.get_running_loop()

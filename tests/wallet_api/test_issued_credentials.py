@@ -20,6 +20,7 @@ from jwcrypto.jws import JWS
 
 from tests.credentials.rows import driving_row, resident_id, step_row
 from tests.fakes import FakeClock
+from tests.quiet_server import quiet
 from tests.wallet_api.running import Running, b64u, jwt, new_key, unverified
 from verifier_sdk import Expected, NotValid, TrustStore, Verifier
 from wallet_api.database import Database
@@ -39,8 +40,7 @@ async def served(tmp_path: Path, clock: FakeClock, database: Database) -> AsyncI
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/city"
         running = await Running.start(tmp_path / "platform", clock, database, url)
-        config = uvicorn.Config(running.app, lifespan="off", log_level="error", access_log=False)
-        server = uvicorn.Server(config)
+        server = uvicorn.Server(quiet(running.app, lifespan="off"))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:  # noqa: ASYNC110  (uvicorn has no event for it)
             await asyncio.sleep(0.01)
