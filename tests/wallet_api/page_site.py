@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import uvicorn
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, CDPSession, Page
 
 from credentials.registry import SHANGHAI, IntakeSource
 from tests.quiet_server import quiet
@@ -144,3 +144,22 @@ async def visit(
         await session.close()
     assert {urlsplit(url).hostname for url in seen.asked if url != "about:blank"} == {"127.0.0.1"}
     assert seen.complaints == []
+
+
+async def shown_by_worker(page: Page, tools: CDPSession, *pushes: dict[str, str]) -> list[list[str]]:
+    """Hand pushes to the page's service worker; gives [title, body, tag, icon] of the notifications that stand.
+
+    Chromium takes a notification off its list when it is asked for the list before the desktop has got it. So it is
+    given time, and what is missing is pushed again: a notification of the same tag takes the place of the first.
+    """
+    listed = """async () => (await (await navigator.serviceWorker.ready).getNotifications())
+        .map((one) => [one.title, one.body, one.tag, one.icon]).sort()"""
+    standing: list[list[str]] = []
+    for _ in range(5):
+        for push in pushes:
+            await tools.send("ServiceWorker.deliverPushMessage", push)
+        await asyncio.sleep(0.5)
+        standing = await page.evaluate(listed)
+        if len(standing) >= len(pushes):
+            break
+    return standing

@@ -23,7 +23,7 @@ from notifications.preferences import KINDS, SHOWN, STATUTORY
 from tests.notifications import far_end
 from tests.notifications.test_web_push import Browser as Subscriber
 from tests.notifications.test_web_push import PushService
-from tests.wallet_api.page_site import Site, Visit, sample_site, serving, visit
+from tests.wallet_api.page_site import Site, Visit, sample_site, serving, shown_by_worker, visit
 from wallet_api.oauth import repository
 from wallet_api.routes import pages
 
@@ -412,11 +412,10 @@ async def test_a_browser_is_subscribed_and_shows_what_the_platform_pushes(open_i
             data = json.dumps(subscriber.read(body))
             origin = served.settings.public_url
             pushed = {"origin": origin, "registrationId": registrations[-1], "data": data}
-            await tools.send("ServiceWorker.deliverPushMessage", pushed)
+            notifications = await shown_by_worker(page, tools, pushed)
             message = await delivered(served, holder_id)
-            wanted = [["Title pushed", message, f"{origin}/assets/mark.svg"]]
-            await page.wait_for_function(f"({NOTIFICATIONS})().then((shown) => shown.length > 0)")
-            assert await page.evaluate(NOTIFICATIONS) == wanted
+            icon = f"{origin}/assets/mark.svg"
+            assert [[title, tag, icon] for title, _, tag, icon in notifications] == [["Title pushed", message, icon]]
 
             await page.get_by_role("button", name="Stop reminders in this browser").click()
             await expect(push).to_have_attribute("data-state", "off")
@@ -424,10 +423,6 @@ async def test_a_browser_is_subscribed_and_shows_what_the_platform_pushes(open_i
             assert await page.evaluate("localStorage.stub") is None
             await page.reload()
             await expect(push).to_have_attribute("data-state", "off")
-
-
-NOTIFICATIONS = """async () => (await (await navigator.serviceWorker.ready).getNotifications())
-    .map((one) => [one.title, one.tag, one.icon])"""
 
 
 async def delivered(site: Site, holder_id: str) -> str:

@@ -17,7 +17,7 @@ from playwright.async_api import Browser, Route, expect
 from credentials.issuance import PRE_AUTHORIZED_CODE
 from credentials.registry import SHANGHAI
 from notifications import Bilingual, MessageState, Notice, Selection
-from tests.wallet_api.page_site import Site, sample_site, serving, visit
+from tests.wallet_api.page_site import Site, sample_site, serving, shown_by_worker, visit
 from wallet_api.routes import pages
 from wallet_api.tour import Step, cast, further, steps
 
@@ -530,19 +530,18 @@ async def test_a_push_is_shown_by_the_browser_and_confirmed(browser: Browser, se
         )
         pushed = {"message_id": message.id, "kind": "test", "title": "标题", "text": "正文"}
         origin, registration = served.settings.public_url, await registered
-        for data in (json.dumps(pushed), "not JSON"):
-            await tools.send(
-                "ServiceWorker.deliverPushMessage", {"origin": origin, "registrationId": registration, "data": data}
-            )
-        shown = """async () => (await (await navigator.serviceWorker.ready).getNotifications())
-            .map((one) => [one.title, one.body, one.tag]).sort()"""
+        pushes = [
+            {"origin": origin, "registrationId": registration, "data": data}
+            for data in (json.dumps(pushed), "not JSON")
+        ]
+        notifications = await shown_by_worker(seen.page, tools, *pushes)
         for _ in range(100):
-            notifications = await seen.page.evaluate(shown)
             async with database.snapshot() as session:
                 (message,) = await outbox.list(session, Selection(channel="push"))
-            if len(notifications) == 2 and message.state is MessageState.DELIVERED:
+            if message.state is MessageState.DELIVERED:
                 break
             await asyncio.sleep(0.05)
-    assert ["标题", "正文", message.id] in notifications
-    assert [title for title, _, _ in notifications] == ["亮证", "标题"]
+    icon = f"{served.settings.public_url}/assets/mark.svg"
+    assert notifications.count(["标题", "正文", message.id, icon]) == 1
+    assert {title for title, *_ in notifications} == {"亮证", "标题"}
     assert message.state is MessageState.DELIVERED
