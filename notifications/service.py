@@ -8,7 +8,7 @@ from notifications.reminders.service import ReminderService
 
 BATCH = 100  # changes or holders a transaction; short enough that no other writer waits long
 MAX_BATCHES = 50  # a bulk import of licences must not hold back what is due: each round goes on to the next part
-MAX_MESSAGES = 5_000  # a round
+MAX_MESSAGES = 5_000  # of a channel, a round
 
 
 @dataclass(frozen=True)

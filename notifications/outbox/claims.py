@@ -7,20 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    Boolean,
-    ColumnElement,
-    DateTime,
-    Integer,
-    String,
-    case,
-    column,
-    delete,
-    literal,
-    select,
-    update,
-    values,
-)
+from sqlalchemy import ColumnElement, bindparam, delete, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -33,7 +20,13 @@ _messages = OutboxMessageRow.metadata.tables["outbox_message"]
 _entries = OutboxEntryRow.metadata.tables["outbox_entry"]
 _m, _e = _messages.c, _entries.c
 
-_INSTANT = DateTime(timezone=True)
+# Run once for many rows. `told_…`: a parameter may not have the name of a column that the statement sets.
+_CLOSED = ("state", "reason", "provider", "provider_ref", "attempts", "not_before", "closed_at", "delivered_at")
+_CLOSING = (
+    update(_messages)
+    .where(_m.id == bindparam("told_id"))
+    .values({"claim": None} | {name: bindparam(f"told_{name}") for name in _CLOSED})
+)
 
 
 class ClaimRepository:
@@ -42,25 +35,30 @@ class ClaimRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def _run(self, statement: Any) -> Sequence[Any]:
-        result = await (await self._session.connection()).execute(statement)
+    async def _run(self, statement: Any, rows: Sequence[Mapping[str, object]] | None = None) -> Sequence[Any]:
+        result = await (await self._session.connection()).execute(statement, rows)
         return result.all() if result.returns_rows else ()
 
     async def claim(
         self, channel: str, limit: int, now: datetime, lease_until: datetime, *, urgent_only: bool
     ) -> Sequence[Claimed]:
-        """Take messages of a channel, those that waited longest, in one statement.
+        """Take messages of a channel, the urgent ones first, then those that waited longest.
 
         What a worker left behind is taken one by one: it may be what killed it. On PostgreSQL rows that others are
         taking are skipped; SQLite has one writer at a time.
         """
-        due = [_m.channel == channel, _m.not_before <= now]
-        if urgent_only:
-            due.append(_m.urgent)
-        left_behind = await self._take([*due, _m.state == MessageState.CLAIMED], 1, lease_until)
-        return left_behind or await self._take([*due, _m.state == MessageState.PENDING], limit, lease_until)
+        due = (_m.channel == channel, _m.not_before <= now)
+        left_behind = (*due, _m.state == MessageState.CLAIMED, *((_m.urgent,) if urgent_only else ()))
+        if taken := await self._take(left_behind, 1, lease_until):
+            return taken
+        # Each a comparison with one value of the index, so that it is walked from its start.
+        taken = await self._take((*due, _m.state == MessageState.PENDING, _m.urgent.is_(True)), limit, lease_until)
+        if urgent_only or len(taken) == limit:
+            return taken
+        others = (*due, _m.state == MessageState.PENDING, _m.urgent.is_(False))
+        return [*taken, *await self._take(others, limit - len(taken), lease_until)]
 
-    async def _take(self, due: Sequence[ColumnElement[bool]], limit: int, lease_until: datetime) -> Sequence[Claimed]:
+    async def _take(self, due: Sequence[ColumnElement[bool]], limit: int, lease_until: datetime) -> list[Claimed]:
         free = select(_m.id).where(*due).order_by(_m.not_before).limit(limit)
         chosen = free.with_for_update(skip_locked=True).cte("free")
         taken = {
@@ -91,53 +89,12 @@ class ClaimRepository:
         """Write what became of messages; gives the ids of those whose lease was not lost to another worker."""
         # Locked in the order in which a withdrawal locks them, so that the two do not wait for each other in a circle.
         ids = [message.id for message, _ in outcomes]
-        await self._run(select(_m.id).where(_m.id.in_(ids)).order_by(_m.id).with_for_update())
-        told = (
-            values(
-                column("id", String),
-                column("claim", String),
-                column("state", String),
-                column("reason", String),
-                column("provider", String),
-                column("provider_ref", String),
-                column("provider_stays", Boolean),
-                column("attempts", Integer),
-                column("not_before", _INSTANT),
-                name="told",
-            )
-            .data(
-                [
-                    (
-                        message.id,
-                        message.claim,
-                        outcome.state.value,
-                        outcome.reason,
-                        outcome.provider,
-                        outcome.provider_ref,
-                        outcome.provider_stays,
-                        message.attempts if outcome.attempts is None else outcome.attempts,
-                        outcome.not_before or now,
-                    )
-                    for message, outcome in outcomes
-                ]
-            )
-            .cte("told")
-        )
-        t = told.c
-        again = t.state == MessageState.PENDING
-        statement = update(_messages).where(_m.id == t.id, _m.state == MessageState.CLAIMED, _m.claim == t.claim)
-        statement = statement.values(
-            state=t.state,
-            claim=None,
-            reason=t.reason,
-            provider=case((t.provider_stays, _m.provider), else_=t.provider),
-            provider_ref=t.provider_ref,
-            attempts=t.attempts,
-            not_before=t.not_before,
-            closed_at=_when(~again, now),
-            delivered_at=_when(t.state == MessageState.DELIVERED, now),
-        )
-        return frozenset(row.id for row in await self._run(statement.returning(_m.id)))
+        locked = select(_m.id, _m.claim, _m.provider).where(_m.id.in_(ids), _m.state == MessageState.CLAIMED)
+        held = {(row.id, row.claim): row for row in await self._run(locked.order_by(_m.id).with_for_update())}
+        mine = [(held[key], *pair) for pair in outcomes if (key := (pair[0].id, pair[0].claim)) in held]
+        if mine:
+            await self._run(_CLOSING, [_closed(row, message, outcome, now) for row, message, outcome in mine])
+        return frozenset(row.id for row, _, _ in mine)
 
     async def fall_back(self, waiting: Sequence[tuple[Claimed, datetime]], now: datetime) -> None:
         """Write the next channel's messages, with what their predecessors still had to say, for the given instants.
@@ -149,33 +106,31 @@ class ClaimRepository:
         followers = {message.id: (_follower(message.draft), at) for message, at in waiting}
         ids = {old: secrets.token_hex(16) for old in followers}
         rows = [message_values(draft, ids[old], at, now) for old, (draft, at) in followers.items()]
-        statement = insert(_messages).values(rows).on_conflict_do_nothing(index_elements=["dedupe_key"])
-        written = {row.id for row in await self._run(statement.returning(_m.id))}
-        fresh = {old: new for old, new in ids.items() if new in written}
-        speaking = await self._copy_entries({old: (new, followers[old][0].channel) for old, new in fresh.items()})
-        if silent := written - speaking:
+        statement = insert(_messages).on_conflict_do_nothing(index_elements=["dedupe_key"])
+        written = {row.id for row in await self._run(statement.returning(_m.id), rows)}
+        fresh = [old for old, new in ids.items() if new in written]
+        if silent := written - await self._copy_entries(fresh, written):
             await self._run(delete(_messages).where(_m.id.in_(silent)))
-        hurried = [draft.dedupe_key for old, (draft, at) in followers.items() if old not in fresh and at <= now]
+        late = followers.keys() - fresh
+        hurried = [draft.dedupe_key for old, (draft, at) in followers.items() if old in late and at <= now]
         if hurried:
             idle = (_m.dedupe_key.in_(hurried), _m.state == MessageState.PENDING, _m.attempts == 0)
             await self._run(update(_messages).where(*idle, _m.not_before > now).values(not_before=now))
 
-    async def _copy_entries(self, followers: Mapping[str, tuple[str, str]]) -> set[str]:
-        """Give messages (id, channel) what their predecessors had to say there; gives those that got something."""
-        speaking: set[str] = set()
-        for channel in {channel for _, channel in followers.values()}:
-            pairs = [(old, new) for old, (new, on) in followers.items() if on == channel]
-            heirs = values(column("old", String), column("new", String), name="heirs").data(pairs).cte("heirs")
-            unmuted = ~(literal(",") + _e.muted + ",").contains(f",{channel},")
-            copied = select(_e.subject, literal(channel), heirs.c.new, _e.position, _e.body, _e.muted).where(
-                _e.message_id == heirs.c.old, unmuted
-            )
-            statement = insert(_entries).from_select(
-                ["subject", "channel", "message_id", "position", "body", "muted"], copied
-            )
-            statement = statement.on_conflict_do_nothing(index_elements=["subject", "channel"])
-            speaking |= {row.message_id for row in await self._run(statement.returning(_e.message_id))}
-        return speaking
+    async def _copy_entries(self, old: Collection[str], new: Collection[str]) -> set[str]:
+        """Give new messages what the old ones of their digests had to say there; gives those that got something."""
+        heirs = _messages.alias()
+        unmuted = ~(literal(",") + _e.muted + ",").contains(literal(",") + heirs.c.channel + ",")
+        copied = (
+            select(_e.subject, heirs.c.channel, heirs.c.id, _e.position, _e.body, _e.muted)
+            .join_from(_entries, _messages, _e.message_id == _m.id)
+            .join(heirs, heirs.c.digest_id == _m.digest_id)
+            .where(_m.id.in_(old), heirs.c.id.in_(new), unmuted)
+        )
+        columns = ["subject", "channel", "message_id", "position", "body", "muted"]
+        statement = insert(_entries).from_select(columns, copied)
+        statement = statement.on_conflict_do_nothing(index_elements=["subject", "channel"])
+        return {row.message_id for row in await self._run(statement.returning(_e.message_id))}
 
     async def cancel_fallbacks(self, delivered: Sequence[Draft], now: datetime) -> None:
         """Cancel what waits on the channels after these, and is not yet under way."""
@@ -219,5 +174,17 @@ def _follower(draft: Draft) -> Draft:
     return replace(draft, channel=channel, fallbacks=tuple(later))
 
 
-def _when(condition: Any, now: datetime) -> Any:
-    return case((condition, literal(now, _INSTANT)), else_=None)
+def _closed(row: Any, message: Claimed, outcome: Outcome, now: datetime) -> dict[str, object]:
+    """The parameters of `_CLOSING`."""
+    told = {
+        "id": row.id,
+        "state": outcome.state,
+        "reason": outcome.reason,
+        "provider": row.provider if outcome.provider_stays else outcome.provider,
+        "provider_ref": outcome.provider_ref,
+        "attempts": message.attempts if outcome.attempts is None else outcome.attempts,
+        "not_before": outcome.not_before or now,
+        "closed_at": None if outcome.state is MessageState.PENDING else now,
+        "delivered_at": now if outcome.state is MessageState.DELIVERED else None,
+    }
+    return {f"told_{name}": value for name, value in told.items()}

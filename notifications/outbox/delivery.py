@@ -22,14 +22,21 @@ RECEIPTS_AT_ONCE = 500
 
 
 @dataclass
-class _Budget:
-    left: int
+class _Round:
+    """What each channel may still hand over. The round is over for all once one of them has used its part up: a
+    channel with much to do gets its part, and none waits for a slow one."""
+
+    left: dict[str, int]
     outcomes: Counter[MessageState] = field(default_factory=Counter)
 
-    def take(self, wanted: int) -> int:
-        """As many as are left, at most `wanted`."""
-        taken = min(wanted, self.left)
-        self.left -= taken
+    @property
+    def over(self) -> bool:
+        return not all(self.left.values())
+
+    def take(self, channel: Channel) -> int:
+        """How many a channel may claim next."""
+        taken = 0 if self.over else min(channel.batch, self.left[channel.name])
+        self.left[channel.name] -= taken
         return taken
 
 
@@ -53,18 +60,18 @@ class Delivering:
 
     async def run(self, uow: UnitOfWork, limit: int) -> DeliveryReport:
         """See `Outbox.deliver`."""
-        budget = _Budget(limit)
+        part = _Round(dict.fromkeys(self._channels, limit))
         async with uow.transaction() as session:
             await OutboxRepository(session).settle(RECEIPTS_AT_ONCE)
         worked = True
-        while worked and budget.left:  # what one channel refuses is at once due on the next
-            works = [self._work(uow, channel, budget) for channel in self._channels.values() for _ in _HANDS]
+        while worked and not part.over:  # what one channel refuses is at once due on the next
+            works = [self._work(uow, channel, part) for channel in self._channels.values() for _ in _HANDS]
             ended = await asyncio.gather(*works, return_exceptions=True)
             for one in ended:
                 if isinstance(one, BaseException):
                     raise one
             worked = any(ended)
-        done = budget.outcomes
+        done = part.outcomes
         return DeliveryReport(
             sent=done[MessageState.SENT] + done[MessageState.DELIVERED],
             failed=done[MessageState.FAILED],
@@ -72,10 +79,10 @@ class Delivering:
             cancelled=done[MessageState.CANCELLED],
         )
 
-    async def _work(self, uow: UnitOfWork, channel: Channel, budget: _Budget) -> bool:
+    async def _work(self, uow: UnitOfWork, channel: Channel, part: _Round) -> bool:
         """Empty a channel's queue; gives whether there was anything."""
         worked = False
-        while wanted := budget.take(channel.batch):
+        while wanted := part.take(channel):
             now = self._clock.now()
             quiet = self._policy.quiet is not None and self._policy.quiet.include(now)
             async with uow.transaction() as session:
@@ -86,14 +93,14 @@ class Delivering:
                     now + timedelta(seconds=self._policy.lease_s),
                     urgent_only=quiet and channel.name in RINGING,
                 )
-            budget.left += wanted - len(claimed)
+            part.left[channel.name] += wanted - len(claimed)
             if not claimed:
                 break
             worked = True
             attempted = await self._attempt(uow, channel, claimed)
             async with uow.transaction() as session:
                 closed = await self._close(ClaimRepository(session), attempted.outcomes)
-            budget.outcomes.update(outcome.state for message, outcome in attempted.outcomes if message.id in closed)
+            part.outcomes.update(outcome.state for message, outcome in attempted.outcomes if message.id in closed)
             if attempted.unreadable is not None:
                 raise attempted.unreadable
             if pause_s := self._pause_s(attempted.outcomes):

@@ -201,7 +201,7 @@ class Outbox:
         await repository.forget_receipts(now - RECEIPTS_KEPT)
 
     async def deliver(self, uow: UnitOfWork, limit: int = 1000) -> DeliveryReport:
-        """Hand over what is due, at most `limit` messages. Safe to run in any number of workers at once.
+        """Hand over what is due until a channel has had `limit` messages. Safe in any number of workers at once.
 
         Messages are claimed and committed, sent outside any transaction, and closed in another one. A worker that
         dies in between loses its lease, and they are sent again under the same idempotency keys.

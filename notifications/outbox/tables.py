@@ -2,12 +2,17 @@
 
 from datetime import date, datetime
 
-from sqlalchemy import DateTime, Index, text
+from sqlalchemy import DateTime, Index, TextClause, text
 from sqlmodel import Field, SQLModel
 
-_OPEN = text("state IN ('pending', 'claimed')")
+_PENDING = text("state = 'pending'")
+_CLAIMED = text("state = 'claimed'")
 _FAILED = text("state = 'failed'")
 _SENT = text("state = 'sent'")
+
+
+def _where(name: str, *columns: str, where: TextClause) -> Index:
+    return Index(name, *columns, postgresql_where=where, sqlite_where=where)
 
 
 class OutboxMessageRow(SQLModel, table=True):
@@ -15,10 +20,11 @@ class OutboxMessageRow(SQLModel, table=True):
 
     __tablename__ = "outbox_message"
     __table_args__ = (
-        # Claiming walks this index from a channel's start and stops when it has enough free rows.
-        Index("ix_outbox_message_open", "channel", "urgent", "not_before", postgresql_where=_OPEN, sqlite_where=_OPEN),
-        Index("ix_outbox_message_failed", "closed_at", postgresql_where=_FAILED, sqlite_where=_FAILED),
-        Index("ix_outbox_message_sent", "provider", "provider_ref", postgresql_where=_SENT, sqlite_where=_SENT),
+        # Claiming walks these from a channel's start and stops when it has enough, however much waits behind.
+        _where("ix_outbox_message_pending", "channel", "urgent", "not_before", where=_PENDING),
+        _where("ix_outbox_message_claimed", "channel", "not_before", where=_CLAIMED),
+        _where("ix_outbox_message_failed", "closed_at", where=_FAILED),
+        _where("ix_outbox_message_sent", "provider", "provider_ref", where=_SENT),
         Index("ix_outbox_message_closed", "closed_at"),
     )
 
