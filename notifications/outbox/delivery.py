@@ -61,8 +61,10 @@ class Delivering:
     async def run(self, uow: UnitOfWork, limit: int) -> DeliveryReport:
         """See `Outbox.deliver`."""
         part = _Round(dict.fromkeys(self._channels, limit))
-        async with uow.transaction() as session:
-            await OutboxRepository(session).settle(RECEIPTS_AT_ONCE)
+        settled = RECEIPTS_AT_ONCE
+        while settled == RECEIPTS_AT_ONCE:
+            async with uow.transaction() as session:
+                settled = await OutboxRepository(session).settle(RECEIPTS_AT_ONCE)
         worked = True
         while worked and not part.over:  # what one channel refuses is at once due on the next
             works = [self._work(uow, channel, part) for channel in self._channels.values() for _ in _HANDS]

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, bindparam, delete, exists, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,6 +19,14 @@ _receipts = OutboxReceiptRow.metadata.tables["outbox_receipt"]
 _m, _e, _r = _messages.c, _entries.c, _receipts.c
 
 _OPEN = (MessageState.PENDING, MessageState.CLAIMED)
+
+# Run once for many rows. `told_…`: a parameter may not have the name of a column that the statement sets.
+_SETTLED = ("state", "reason", "delivered_at")
+_SETTLING = (
+    update(_messages)
+    .where(_m.id == bindparam("told_id"))
+    .values({name: bindparam(f"told_{name}") for name in _SETTLED})
+)
 
 
 class OutboxRepository:
@@ -121,20 +129,18 @@ class OutboxRepository:
     async def settle(self, limit: int) -> int:
         """Write the receipts into the messages they belong to and forget them; gives their number.
 
-        A receipt may come before its message is known to be sent: it is tried again until it finds it.
+        A receipt may come before its message is known to be sent: it is tried again until it finds it. Messages that
+        another worker has in hand are left for later.
         """
         matching = (_r.provider == _m.provider, _r.provider_ref == _m.provider_ref)
         found = select(_m.id, _r.provider, _r.provider_ref, _r.delivered, _r.reason, _r.received_at).join_from(
             _receipts, _messages, (matching[0]) & (matching[1])
         )
-        rows = await self._run(found.where(_m.state == MessageState.SENT).order_by(_m.id).limit(limit))
-        for row in rows:
-            values: dict[str, object] = {"state": MessageState.DELIVERED, "delivered_at": row.received_at}
-            if not row.delivered:
-                values = {"state": MessageState.FAILED, "reason": row.reason or "undelivered"}
-            await self._run(update(_messages).where(_m.id == row.id, _m.state == MessageState.SENT).values(values))
-        done = [(row.provider, row.provider_ref) for row in rows]
-        if done:
+        sent = found.where(_m.state == MessageState.SENT).limit(limit)
+        rows = await self._run(sent.with_for_update(of=_messages, skip_locked=True))
+        if rows:
+            await self._run(_SETTLING, [_settled(row) for row in rows])
+            done = [(row.provider, row.provider_ref) for row in rows]
             await self._run(delete(_receipts).where(tuple_(_r.provider, _r.provider_ref).in_(done)))
         return len(rows)
 
@@ -201,6 +207,18 @@ class OutboxRepository:
     async def forget_receipts(self, before: datetime) -> None:
         """Drop receipts that never found their message."""
         await self._run(delete(_receipts).where(_r.received_at < before))
+
+
+def _settled(row: Any) -> dict[str, object]:
+    """The parameters of `_SETTLING`."""
+    state = MessageState.DELIVERED if row.delivered else MessageState.FAILED
+    reason = None if row.delivered else row.reason or "undelivered"
+    return {
+        "told_id": row.id,
+        "told_state": state,
+        "told_reason": reason,
+        "told_delivered_at": row.received_at if row.delivered else None,
+    }
 
 
 def of_messages(ids: Collection[str]) -> ColumnElement[bool]:

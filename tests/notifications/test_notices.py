@@ -19,6 +19,7 @@ from notifications import (
     Selection,
 )
 from notifications.errors import THROTTLED
+from notifications.outbox import delivery
 from notifications.outbox.models import Digest, Entry
 from notifications.outbox.receipts import ReceiptBook
 from tests.notifications.fakes import TODAY, City
@@ -142,6 +143,19 @@ async def test_a_batch_is_handed_over_in_one_call(city: City) -> None:
     await notify(city, *(notice(subject=f"s{n}", holder_id=f"h{n}") for n in range(120)))
     assert (await city.outbox.deliver(city.database)).sent == 120
     assert sorted(len(call) for call in courier.calls) == [20, 50, 50]
+
+
+async def test_all_receipts_are_settled_in_one_run_however_many_came(
+    city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "RECEIPTS_AT_ONCE", 3)
+    city.configure(Courier())
+    await notify(city, *(notice(subject=f"s{n}", holder_id=f"h{n}") for n in range(8)))
+    await city.outbox.deliver(city.database)
+    for n in range(8):
+        await receipt(city, f"ref-1-{n}", delivered=n % 2 == 0)
+    await city.outbox.deliver(city.database)
+    assert await city.counts() == {("sms", "delivered"): 4, ("sms", "failed"): 4}
 
 
 async def test_receipts_find_their_messages_even_when_they_come_first(city: City) -> None:
