@@ -56,10 +56,10 @@ def install(app: FastAPI, url_path: str) -> None:
         url_path: the path part of the public URL, which its paths start with.
     """
     generate = app.openapi
-    overlay = yaml.safe_load((resources.files("wallet_api") / "web" / "openapi.yaml").read_text("utf-8"))
 
     def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
+        if app.openapi_schema is None:  # read when somebody asks: it takes longer than all else in making the app
+            overlay = yaml.safe_load((resources.files("wallet_api") / "web" / "openapi.yaml").read_text("utf-8"))
             _complete(generate(), overlay, url_path)
         return app.openapi_schema or {}
 

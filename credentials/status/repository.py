@@ -25,8 +25,9 @@ class StatusRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def _execute(self, statement: Any) -> Sequence[RowMapping]:
-        result = await (await self._session.connection()).execute(statement)
+    async def _execute(self, statement: Any, rows: Sequence[dict[str, Any]] | None = None) -> Sequence[RowMapping]:
+        """Rows to insert are given beside the statement: it is then compiled once, however many there are."""
+        result = await (await self._session.connection()).execute(statement, rows)
         return result.mappings().all() if result.returns_rows else ()
 
     async def take(self, count: int, *, decoys_of: int | None = None) -> Allocation | None:
@@ -72,7 +73,7 @@ class StatusRepository:
         statement = insert(_lists).values(**row.model_dump()).on_conflict_do_nothing().returning(_lists.c.list_id)
         added = bool(await self._execute(statement))
         if added:
-            await self._execute(insert(_ranges).values([each.model_dump() for each in ranges]))
+            await self._execute(insert(_ranges), [each.model_dump() for each in ranges])
         return added
 
     async def count_roomy(self, percent_used: int) -> int:
@@ -98,19 +99,20 @@ class StatusRepository:
 
     async def write(self, list_id: int, indexes: Sequence[int], value: StatusValue) -> int:
         """Set entries that are not INVALID; how many changed."""
+        rows: list[dict[str, Any]] | None = None
         if value is StatusValue.VALID:
             statement: Any = delete(_entries).where(
                 _entries.c.list_id == list_id, _entries.c.idx.in_(indexes), _entries.c.value != _INVALID
             )
         else:
             rows = [{"list_id": list_id, "idx": idx, "value": value.value} for idx in indexes]
-            statement = insert(_entries).values(rows)
+            statement = insert(_entries)
             statement = statement.on_conflict_do_update(
                 index_elements=[_entries.c.list_id, _entries.c.idx],
                 set_={"value": statement.excluded.value},
                 where=and_(_entries.c.value != _INVALID, _entries.c.value != value.value),
             )
-        return len(await self._execute(statement.returning(_entries.c.idx)))
+        return len(await self._execute(statement.returning(_entries.c.idx), rows))
 
     async def any_invalid(self, list_id: int, indexes: Sequence[int]) -> bool:
         """Whether one of the entries is INVALID."""
