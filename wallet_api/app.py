@@ -41,7 +41,7 @@ from wallet_api.routes import (
 )
 from wallet_api.settings import Settings
 from wallet_api.wiring import Platform
-from wallet_api.workers import scheduler
+from wallet_api.workers import ticking
 
 MAX_BODY_BYTES = 262_144  # the largest presentation that the standards' own limits let through
 TAGS = [
@@ -66,10 +66,8 @@ def create_app(settings: Settings, *, platform: Platform | None = None) -> FastA
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await platform.start()
-        timers = scheduler(platform, works=settings.embedded_worker)
-        timers.start()
-        yield
-        timers.shutdown(wait=False)
+        async with ticking(platform, works=settings.embedded_worker):
+            yield
         await platform.close()
 
     at = settings.url_path

@@ -1,6 +1,8 @@
 """Work that no request waits for. Ticks are safe to run in several processes at once: claims are in the database."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import structlog
@@ -24,29 +26,34 @@ _log = structlog.get_logger()
 _Job = tuple[str, Callable[[], Awaitable[object]], int]
 
 
-def scheduler(platform: Platform, *, works: bool = True) -> AsyncIOScheduler:
-    """The platform's timers, not started yet.
+@asynccontextmanager
+async def ticking(platform: Platform, *, works: bool = True) -> AsyncIterator[AsyncIOScheduler]:
+    """The platform's timers, for as long as the block runs.
+
+    A run that is under way at its end is broken off, and waited for: it may still be giving back its connection.
 
     Args:
         works: false for a process that only serves: it takes over rotated keys, and leaves all else to the workers.
     """
     timers = AsyncIOScheduler(timezone="UTC")
-    jobs: list[_Job] = [
-        ("take_over_keys", platform.take_over_keys, 0 if works else TRUST_EVERY_S),  # publish_trust does it too
-        *(_work(platform) if works else []),
-    ]
+    under_way: set[asyncio.Task[object]] = set()
+    jobs = _work(platform) if works else [("take_over_keys", platform.take_over_keys, TRUST_EVERY_S)]
     for name, tick, every_s in jobs:
-        if not every_s:
-            continue
         trigger = IntervalTrigger(seconds=every_s, timezone="UTC")
-        timers.add_job(_watched(platform.metrics, name, tick), trigger, id=name, coalesce=True, max_instances=1)
-    return timers
+        watched = _watched(platform.metrics, name, tick, under_way)
+        timers.add_job(watched, trigger, id=name, coalesce=True, max_instances=1)
+    timers.start()
+    try:
+        yield timers
+    finally:
+        timers.shutdown(wait=False)
+        await asyncio.gather(*under_way, return_exceptions=True)
 
 
 def _work(platform: Platform) -> list[_Job]:
     return [
         ("publish_status", platform.publish_status, STATUS_EVERY_S),
-        ("publish_trust", platform.publish_trust, TRUST_EVERY_S),
+        ("publish_trust", platform.publish_trust, TRUST_EVERY_S),  # takes over rotated keys as well
         ("remind", platform.remind, platform.settings.remind_every_s),
         ("renew_keys", platform.renew_keys, RENEW_KEYS_EVERY_S),
         ("retire_status", platform.retire_status, RETIRE_STATUS_EVERY_S),
@@ -67,8 +74,14 @@ async def prune(platform: Platform) -> None:
         await platform.outbox.prune(session, timedelta(days=platform.settings.message_texts_kept_days))
 
 
-def _watched(metrics: Metrics, name: str, tick: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
+def _watched(
+    metrics: Metrics, name: str, tick: Callable[[], Awaitable[object]], under_way: set[asyncio.Task[object]]
+) -> Callable[[], Awaitable[None]]:
     async def run() -> None:
+        task = asyncio.current_task()
+        assert task is not None, "the scheduler gives each run a task"
+        under_way.add(task)
+        task.add_done_callback(under_way.discard)
         try:
             await tick()
             metrics.tick(name, "ok")

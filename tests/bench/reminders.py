@@ -41,6 +41,11 @@ SELECT md5('due' || n), md5('due' || n), 1, 'food', DATE '2026-12-23', 'P30D', D
     'planned', now(), now()
 FROM generate_series(1, :due) n
 """
+CONSTRAINTS = """
+SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
+WHERE conrelid = 'reminder'::regclass AND contype IN ('p', 'u')
+"""
+INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'reminder'"
 _AS_BEFORE = (
     "TRUNCATE outbox_entry, outbox_message CASCADE",
     "TRUNCATE reminder_digest",
@@ -102,11 +107,27 @@ def _service(database: Database, changes: FakeChanges) -> ReminderService:
 
 
 async def store(database: Database, licences: int, stages: int) -> None:
-    """Write so many licences' reminders, none of them due, and let the server know what it holds."""
+    """Write so many licences' reminders, none of them due, and let the server know what it holds.
+
+    The indexes are made when all is there: millions of rows in random order would else take an hour.
+    """
+    async with database.transaction() as session:
+        constraints = (await session.execute(text(CONSTRAINTS))).all()
+        for name, _ in constraints:
+            await session.execute(text(f"ALTER TABLE reminder DROP CONSTRAINT {name}"))
+        indexes = (await session.execute(text(INDEXES))).all()
+        for name, _ in indexes:
+            await session.execute(text(f"DROP INDEX {name}"))
     for first in range(1, licences + 1, STORED_AT_ONCE):  # a long transaction holds up everybody's feeds
         last = min(first + STORED_AT_ONCE - 1, licences)
         async with database.transaction() as session:
             await session.execute(text(STORED), {"first": first, "last": last, "stages": stages})
+    for statement in (
+        *(f"ALTER TABLE reminder ADD CONSTRAINT {name} {definition}" for name, definition in constraints),
+        *(definition for _, definition in indexes),
+    ):
+        async with database.transaction() as session:
+            await session.execute(text(statement))
     async with database.engine.connect() as connection:
         await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(text("VACUUM ANALYZE"))
 

@@ -22,7 +22,7 @@ from wallet_api.cli import app
 from wallet_api.cli.console import console, errors
 from wallet_api.settings import Settings
 from wallet_api.wiring import Platform
-from wallet_api.workers import scheduler
+from wallet_api.workers import ticking
 
 
 @pytest.fixture
@@ -153,9 +153,10 @@ def test_what_cannot_be_done_says_so_and_changes_nothing(data_dir: Path, argumen
     assert "Traceback" not in result.output
 
 
-def test_a_process_that_only_serves_takes_over_keys_and_does_nothing_else(data_dir: Path) -> None:
+async def test_a_process_that_only_serves_takes_over_keys_and_does_nothing_else(data_dir: Path) -> None:
     platform = Platform.of(Settings(_env_file=None, data_dir=data_dir))
-    assert [job.id for job in scheduler(platform, works=False).get_jobs()] == ["take_over_keys"]
-    assert {"publish_trust", "publish_status", "retire_status", "renew_keys"} <= {
-        job.id for job in scheduler(platform).get_jobs()
-    }
+    async with ticking(platform, works=False) as timers:
+        assert [job.id for job in timers.get_jobs()] == ["take_over_keys"]
+    async with ticking(platform) as timers:
+        jobs = {job.id for job in timers.get_jobs()}
+    assert {"publish_trust", "publish_status", "retire_status", "renew_keys"} <= jobs

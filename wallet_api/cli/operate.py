@@ -25,7 +25,7 @@ from wallet_api.database import Database
 from wallet_api.settings import Settings
 from wallet_api.tour import DEMO_CLIENT, Cast, cast, steps
 from wallet_api.wiring import Platform
-from wallet_api.workers import scheduler
+from wallet_api.workers import ticking
 
 EMBEDDED = "[yellow]embedded mode: secrets made by itself, for trying out only[/]"
 
@@ -169,11 +169,8 @@ async def _work() -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with opened() as platform:
-        timers = scheduler(platform)
-        timers.start()
+    async with opened() as platform, ticking(platform):
         await stop.wait()
-        timers.shutdown(wait=False)
 
 
 async def _remind() -> tuple[TickReport, Mapping[tuple[str, str], int]]:
