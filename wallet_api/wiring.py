@@ -313,6 +313,13 @@ class Platform:
             await self.notices.tell_showings(session)
         return await tick(self.database, self.reminders, self.outbox)
 
+    async def hand_over(self) -> None:
+        """Deliver what waits, if anything does."""
+        async with self.database.snapshot() as session:
+            if not await self.outbox.waits(session):
+                return
+        await self.outbox.deliver(self.database)
+
     def wanted_keys(self) -> Sequence[KeyRequest]:
         """The keys that the platform must have: its own, and one for each authority that issues some type."""
         issued: dict[Authority, list[str]] = {}

@@ -15,6 +15,7 @@ from wallet_api.oauth import repository as oauth
 from wallet_api.wiring import Platform
 
 STATUS_EVERY_S = 2  # a revocation is visible within five seconds
+HAND_OVER_EVERY_S = 2  # somebody may be waiting for a transaction code
 TRUST_EVERY_S = 60
 PRUNE_EVERY_S = 600
 RENEW_KEYS_EVERY_S = 86_400
@@ -39,6 +40,8 @@ async def ticking(platform: Platform, *, works: bool = True) -> AsyncIterator[As
     under_way: set[asyncio.Task[object]] = set()
     jobs = _work(platform) if works else [("take_over_keys", platform.take_over_keys, TRUST_EVERY_S)]
     for name, tick, every_s in jobs:
+        if not every_s:
+            continue
         trigger = IntervalTrigger(seconds=every_s, timezone="UTC")
         watched = _watched(platform.metrics, name, tick, under_way)
         timers.add_job(watched, trigger, id=name, coalesce=True, max_instances=1)
@@ -51,10 +54,12 @@ async def ticking(platform: Platform, *, works: bool = True) -> AsyncIterator[As
 
 
 def _work(platform: Platform) -> list[_Job]:
+    remind_every_s = platform.settings.remind_every_s
     return [
         ("publish_status", platform.publish_status, STATUS_EVERY_S),
         ("publish_trust", platform.publish_trust, TRUST_EVERY_S),  # takes over rotated keys as well
-        ("remind", platform.remind, platform.settings.remind_every_s),
+        ("remind", platform.remind, remind_every_s),
+        ("hand_over", platform.hand_over, HAND_OVER_EVERY_S if remind_every_s else 0),
         ("renew_keys", platform.renew_keys, RENEW_KEYS_EVERY_S),
         ("retire_status", platform.retire_status, RETIRE_STATUS_EVERY_S),
         ("prune", lambda: prune(platform), PRUNE_EVERY_S),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, literal, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, exists, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,6 +19,7 @@ from notifications.ports import UnitOfWork
 _messages = OutboxMessageRow.metadata.tables["outbox_message"]
 _entries = OutboxEntryRow.metadata.tables["outbox_entry"]
 _m, _e = _messages.c, _entries.c
+_Conditions = Sequence[ColumnElement[bool]]
 
 # Run once for many rows. `told_…`: a parameter may not have the name of a column that the statement sets.
 _CLOSED = ("state", "reason", "provider", "provider_ref", "attempts", "not_before", "closed_at", "delivered_at")
@@ -47,18 +48,25 @@ class ClaimRepository:
         What a worker left behind is taken one by one: it may be what killed it. On PostgreSQL rows that others are
         taking are skipped; SQLite has one writer at a time.
         """
-        due = (_m.channel == channel, _m.not_before <= now)
-        left_behind = (*due, _m.state == MessageState.CLAIMED, *((_m.urgent,) if urgent_only else ()))
+        left_behind, *waiting = _due(channel, now, urgent_only=urgent_only)
         if taken := await self._take(left_behind, 1, lease_until):
             return taken
-        # Each a comparison with one value of the index, so that it is walked from its start.
-        taken = await self._take((*due, _m.state == MessageState.PENDING, _m.urgent.is_(True)), limit, lease_until)
-        if urgent_only or len(taken) == limit:
-            return taken
-        others = (*due, _m.state == MessageState.PENDING, _m.urgent.is_(False))
-        return [*taken, *await self._take(others, limit - len(taken), lease_until)]
+        for due in waiting:
+            if len(taken) < limit:
+                taken += await self._take(due, limit - len(taken), lease_until)
+        return taken
 
-    async def _take(self, due: Sequence[ColumnElement[bool]], limit: int, lease_until: datetime) -> list[Claimed]:
+    async def has_due(self, channels: Mapping[str, bool], now: datetime) -> bool:
+        """Whether there is anything to claim.
+
+        Args:
+            channels: by name, whether only what is urgent counts.
+        """
+        due = [one for name, urgent_only in channels.items() for one in _due(name, now, urgent_only=urgent_only)]
+        rows = await self._run(select(or_(*(exists().where(*conditions) for conditions in due)))) if due else ()
+        return bool(rows and rows[0][0])
+
+    async def _take(self, due: _Conditions, limit: int, lease_until: datetime) -> list[Claimed]:
         free = select(_m.id).where(*due).order_by(_m.not_before).limit(limit)
         chosen = free.with_for_update(skip_locked=True).cte("free")
         taken = {
@@ -150,6 +158,19 @@ class AskedBook:
         """Commit it, in a transaction of its own."""
         async with self._uow.transaction() as session:
             await ClaimRepository(session).note_asked(idempotency_keys, provider)
+
+
+def _due(channel: str, now: datetime, *, urgent_only: bool) -> list[_Conditions]:
+    """What may be taken of a channel: what a worker left behind, then what is urgent, then the rest.
+
+    Each compares with one value of every column of an index but the last, so that it is walked from its start.
+    """
+    due = (_m.channel == channel, _m.not_before <= now)
+    left_behind = (*due, _m.state == MessageState.CLAIMED)
+    urgent = (*due, _m.state == MessageState.PENDING, _m.urgent.is_(True))
+    if urgent_only:
+        return [(*left_behind, _m.urgent.is_(True)), urgent]
+    return [left_behind, urgent, (*due, _m.state == MessageState.PENDING, _m.urgent.is_(False))]
 
 
 def _claimed(row: Any) -> Claimed:

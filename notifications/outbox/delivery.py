@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import SystemRandom
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from notifications.errors import THROTTLED, ChannelRefused, ChannelUnavailable, NoAddress
 from notifications.models import Contact, Delivery, OutgoingMessage
 from notifications.outbox import sealing
@@ -81,19 +83,28 @@ class Delivering:
             cancelled=done[MessageState.CANCELLED],
         )
 
+    async def waits(self, session: AsyncSession) -> bool:
+        """See `Outbox.waits`."""
+        now = self._clock.now()
+        return await ClaimRepository(session).has_due(
+            {name: self._urgent_only(name, now) for name in self._channels}, now
+        )
+
+    def _urgent_only(self, channel: str, now: datetime) -> bool:
+        return channel in RINGING and self._policy.quiet is not None and self._policy.quiet.include(now)
+
     async def _work(self, uow: UnitOfWork, channel: Channel, part: _Round) -> bool:
         """Empty a channel's queue; gives whether there was anything."""
         worked = False
         while wanted := part.take(channel):
             now = self._clock.now()
-            quiet = self._policy.quiet is not None and self._policy.quiet.include(now)
             async with uow.transaction() as session:
                 claimed = await ClaimRepository(session).claim(
                     channel.name,
                     wanted,
                     now,
                     now + timedelta(seconds=self._policy.lease_s),
-                    urgent_only=quiet and channel.name in RINGING,
+                    urgent_only=self._urgent_only(channel.name, now),
                 )
             part.left[channel.name] += wanted - len(claimed)
             if not claimed:

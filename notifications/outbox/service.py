@@ -200,6 +200,10 @@ class Outbox:
         await repository.erase(now - kept, now, _AT_ONCE)
         await repository.forget_receipts(now - RECEIPTS_KEPT)
 
+    async def waits(self, session: AsyncSession) -> bool:
+        """Whether `deliver` would find a message now. Costs little however many there are."""
+        return await self._delivering.waits(session)
+
     async def deliver(self, uow: UnitOfWork, limit: int = 1000) -> DeliveryReport:
         """Hand over what is due until a channel has had `limit` messages. Safe in any number of workers at once.
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from notifications import Bilingual, DeliveryPolicy, Notice
+from notifications import Bilingual, ChannelUnavailable, DeliveryPolicy, Notice
 from notifications.outbox.claims import ClaimRepository
 from notifications.outbox.policy import QuietHours
 from tests.notifications.fakes import City, FakeChannel
@@ -77,6 +77,54 @@ async def test_a_slow_channel_does_not_hold_the_others_back(city: City) -> None:
     await city.outbox.deliver(city.database, limit=5)
     assert len(fast.sent) == 5
     assert len(slow.sent) <= 4  # what was under way, and hardly more
+
+
+async def waits(city: City) -> bool:
+    async with city.database.snapshot() as session:
+        return await city.outbox.waits(session)
+
+
+async def test_something_waits_from_when_it_is_written_until_it_is_handed_over(city: City) -> None:
+    city.configure(city.push)
+    assert not await waits(city)
+    await notify(city, notice(1))
+    assert await waits(city)
+    city.push.failures = [ChannelUnavailable("down", "provider down")]
+    await city.outbox.deliver(city.database)
+    assert not await waits(city)  # until the next attempt
+    city.clock.forward(seconds=30)
+    assert await waits(city)
+    await city.outbox.deliver(city.database)
+    assert not await waits(city)
+
+
+async def test_what_a_dead_worker_left_waits_once_its_lease_is_over(city: City) -> None:
+    city.configure(city.push)
+    await notify(city, notice(1))
+    now = city.clock.now()
+    async with city.database.transaction() as session:
+        await ClaimRepository(session).claim("push", 1, now, now + timedelta(minutes=3), urgent_only=False)
+    assert not await waits(city)
+    city.clock.forward(minutes=3)
+    assert await waits(city)
+
+
+async def test_at_night_only_what_is_urgent_waits_and_the_inbox(city: City) -> None:
+    night = DeliveryPolicy(quiet=QuietHours.parse("09:00-10:00"))
+    city.configure(city.push, policy=night)
+    await notify(city, notice(1))
+    assert not await waits(city)
+    await notify(city, notice(2, urgent=True))
+    assert await waits(city)
+    city.configure(city.inbox, policy=night)
+    await notify(city, notice(3))
+    assert await waits(city)
+
+
+async def test_nothing_waits_where_there_is_no_channel(city: City) -> None:
+    await notify(city, notice(1))
+    city.configure()
+    assert not await waits(city)
 
 
 async def _plan(database: Database, statement: str, values: Any) -> str:

@@ -1,11 +1,15 @@
-"""The timers end with the process: nothing of theirs is at work once the platform is closed."""
+"""The timers: what they do when, and that nothing of theirs is at work once the platform is closed."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
+from notifications import Bilingual, Notice
+from tests.fakes import FakeClock
 from tests.wallet_api.running import Running
 from wallet_api import workers
+from wallet_api.database import Database
 from wallet_api.wiring import Platform
 from wallet_api.workers import ticking
 
@@ -48,3 +52,30 @@ async def test_a_run_that_fails_is_counted_and_the_next_one_follows(
             await again.wait()
     told = running.platform.metrics.text().decode()
     assert 'liangzheng_ticks_total{outcome="failed",tick="publish_status"} 1.0' in told
+
+
+async def test_what_is_written_is_handed_over_at_once_whatever_the_pace_of_reminding(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "HAND_OVER_EVERY_S", 0.01)
+    notice = Notice("h" * 32, "test", "s", Bilingual("标题", "Title"), Bilingual("正文", "Text"), channels=("push",))
+    async with running.platform.database.transaction() as session:
+        await running.platform.outbox.notify(session, [notice])
+    async with ticking(running.platform), asyncio.timeout(20):
+        while (await _states(running)) != {"cancelled"}:  # noqa: ASYNC110  (nobody has this id)
+            await asyncio.sleep(0.01)
+
+
+async def _states(running: Running) -> set[str]:
+    async with running.platform.database.snapshot() as session:
+        return {state for _, state in await running.platform.outbox.counts(session)}
+
+
+@pytest.mark.parametrize(("every_s", "jobs"), [(0, set()), (60, {"remind", "hand_over"})])
+async def test_reminding_can_be_left_to_the_command(
+    tmp_path: Path, clock: FakeClock, database: Database, every_s: int, jobs: set[str]
+) -> None:
+    running = await Running.start(tmp_path, clock, database, remind_every_s=every_s)
+    async with ticking(running.platform) as timers:
+        assert {job.id for job in timers.get_jobs()} & {"remind", "hand_over"} == jobs
+    await running.http.aclose()
