@@ -20,7 +20,6 @@
 """
 
 import codecs
-import json
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -28,11 +27,11 @@ from datetime import date
 from functools import lru_cache
 from typing import Any
 
-import orjson
 from stdnum.cn import ric, uscc
 from stdnum.exceptions import InvalidChecksum, InvalidComponent, InvalidFormat, ValidationError
 
 from credentials.registry.errors import RowError
+from credentials.registry.formats import members
 from credentials.registry.lifecycle import NEEDS_REASON, NEW_VERSION, targets
 from credentials.registry.models import (
     CertState,
@@ -47,25 +46,15 @@ MAX_ROW_BYTES = 65_536  # a licence's text is a few kilobytes, its photograph at
 MAX_HOLDERS = 32  # co-owners of a real-estate certificate
 MAX_TEXT = 4_000  # the business scope of a company is the longest text we know
 MAX_DEPTH = 8  # data items are flat today; a little room, and no recursion to fear
-MAX_VERSION = 2**53 - 1  # integers that survive every JSON reader
 
 RESIDENT_ID = "111"
 UNIFIED_SOCIAL_CREDIT_CODE = "001"
 
 _RESIDENT_ID = re.compile(r"[0-9]{17}[0-9X]")
-_MEMBER = re.compile(rb'"[ \t\r\n]*:')
 _RECORD_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-_DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})|(\d{4})(\d{2})(\d{2})", re.ASCII)
 _MOBILE = re.compile(r"\+[1-9]\d{6,14}", re.ASCII)
 _OTHER_CODE = re.compile(r"[A-Z0-9()\u4e00-\u9fff-]{1,40}")  # passports, officers' cards: no public check rule
-#: What cannot be seen, or turns the order of what can (a name must read as it is written). Joiners, variation selectors
-#: and Mongolian separators stay: names are written with them.
-_CONTROL = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\uffff"
-    "\U000e0000-\U000e007f]"
-)
 LONG_TERM = ("9999-12-31", "99991231")  # how many sources write that a licence has no end
-_EARLIEST, _LATEST = date(1850, 1, 1), date(9999, 12, 30)  # what lies beyond is a defect of the source
 
 _STATE_MEMBERS = {"source_record_id", "source_version", "operate_type", "cert_state", "reason"}
 CONTENT_MEMBERS = _STATE_MEMBERS | {
@@ -88,32 +77,12 @@ def row_from_line(line: bytes) -> IntakeRow:
     """Parse one line of NDJSON.
 
     Raises:
-        RowError: `row_too_large`, `row_not_json`, `member_repeated`, or any of `row_from_object`.
+        RowError: `row_too_large`, or any of `members.json_value` and `row_from_object`.
     """
     if len(line) > MAX_ROW_BYTES:
         raise RowError("row_too_large", "", f"a row has at most {MAX_ROW_BYTES} bytes")
     line = line.removeprefix(codecs.BOM_UTF8)  # RFC 8259 §8.1: may be passed over
-    try:
-        value = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise RowError("row_not_json", "", "the line is not one JSON object in UTF-8") from error
-    members = _count_members(value)
-    # Three looks, each dearer: a colon too many is in a text, or after a quote in a text, or a member hides another.
-    if line.count(b":") != members and len(_MEMBER.findall(line)) != members:
-        json.loads(line, object_pairs_hook=_refuse_repeated)
-    return row_from_object(value)
-
-
-def _count_members(value: object) -> int:
-    """How many members the objects of a JSON value have; orjson bounds its depth."""
-    if isinstance(value, dict):
-        return len(value) + sum(_count_members(member) for member in value.values() if isinstance(member, dict | list))
-    return sum(map(_count_members, value)) if isinstance(value, list) else 0
-
-
-def _refuse_repeated(members: list[tuple[str, object]]) -> None:
-    if len({name for name, _ in members}) != len(members):
-        raise RowError("member_repeated", "", "an object has a member twice; which one is meant is not known")
+    return row_from_object(members.json_value(line))
 
 
 def row_from_object(value: object) -> IntakeRow:
@@ -129,27 +98,24 @@ def row_from_object(value: object) -> IntakeRow:
     operate_type = _operate_type(row)
     has_content = operate_type in NEW_VERSION
     known = CONTENT_MEMBERS if has_content else _STATE_MEMBERS
-    _refuse_unknown(
+    members.refuse_unknown(
         row, known - {"associated_certificate_identifier"} if operate_type is OperateType.ISSUE else known, ""
     )
-    record_id = _text(row, "source_record_id", 64)
+    record_id = members.text(row, "source_record_id", 64)
     if not _RECORD_ID.fullmatch(record_id):
         raise RowError("member_invalid", "source_record_id", "1 to 64 of A-Z a-z 0-9 . _ : -")
-    version = row.get("source_version")
-    if type(version) is not int or not 1 <= version <= MAX_VERSION:
-        raise RowError("member_invalid", "source_version", "an integer from 1 up")
     return IntakeRow(
         source_record_id=record_id,
-        source_version=version,
+        source_version=members.source_version(row),
         operate_type=operate_type,
         cert_state=_target_state(row, operate_type),
-        reason=_text(row, "reason", 500) if operate_type in NEEDS_REASON or "reason" in row else None,
+        reason=members.text(row, "reason", 500) if operate_type in NEEDS_REASON or "reason" in row else None,
         content=_content(row, operate_type) if has_content else None,
     )
 
 
 def _operate_type(row: Mapping[str, Any]) -> OperateType:
-    text = _text(row, "operate_type", 2)
+    text = members.text(row, "operate_type", 2)
     try:
         return OperateType(text)
     except ValueError as error:
@@ -160,7 +126,7 @@ def _target_state(row: Mapping[str, Any], operate_type: OperateType) -> CertStat
     possible = targets(operate_type)
     if len(possible) == 1 and "cert_state" not in row:
         return possible[0]
-    state = _text(row, "cert_state", 2)
+    state = members.text(row, "cert_state", 2)
     if state not in possible:
         leads_to = ", ".join(sorted(possible))
         raise RowError("member_invalid", "cert_state", f"operate_type {operate_type.value} leads to {leads_to}")
@@ -168,8 +134,8 @@ def _target_state(row: Mapping[str, Any], operate_type: OperateType) -> CertStat
 
 
 def _content(row: Mapping[str, Any], operate_type: OperateType) -> LicenceContent:
-    issued_on = _day(row, "certificate_issued_date")
-    valid_from = _day(row, "certificate_validate_start")
+    issued_on = members.day(row, "certificate_issued_date")
+    valid_from = members.day(row, "certificate_validate_start")
     valid_until = _last_day(row)
     if valid_until is not None and valid_until < valid_from:
         raise RowError("dates_out_of_order", "certificate_validate_end", "the last day is before the first")
@@ -182,10 +148,12 @@ def _content(row: Mapping[str, Any], operate_type: OperateType) -> LicenceConten
         raise RowError("member_invalid", "certificate_area_code", "6 digits")
     names_predecessor = operate_type is OperateType.TRANSFER_IN or "associated_certificate_identifier" in row
     return LicenceContent(
-        type_code=_text(row, "certificate_type_code", 64),
-        identifier=None if _is_empty(row, "certificate_identifier") else _text(row, "certificate_identifier", 128),
-        number=_text(row, "certificate_number", 128),
-        authority_code=_text(row, "certificate_issuing_authority_code", 18),
+        type_code=members.text(row, "certificate_type_code", 64),
+        identifier=None
+        if _is_empty(row, "certificate_identifier")
+        else members.text(row, "certificate_identifier", 128),
+        number=members.text(row, "certificate_number", 128),
+        authority_code=members.text(row, "certificate_issuing_authority_code", 18),
         area_code=area,
         issued_on=issued_on,
         valid_from=valid_from,
@@ -193,7 +161,9 @@ def _content(row: Mapping[str, Any], operate_type: OperateType) -> LicenceConten
         holders=_parties(row, "holder"),
         items=items,
         representatives=_parties(row, "representative") if "certificate_representatives" in row else (),
-        predecessor_identifier=_text(row, "associated_certificate_identifier", 128) if names_predecessor else None,
+        predecessor_identifier=members.text(row, "associated_certificate_identifier", 128)
+        if names_predecessor
+        else None,
     )
 
 
@@ -213,10 +183,10 @@ def _party(value: object, role: str, at: str) -> HolderEntry:
     if not isinstance(value, dict):
         raise RowError("member_invalid", at, f"a {role} is an object")
     prefix = f"certificate_{role}"
-    _refuse_unknown(value, {f"{prefix}_name", f"{prefix}_code", f"{prefix}_type", "mobile"}, f"{at}.")
-    name = _text(value, f"{prefix}_name", 512, at)
-    code_type = _text(value, f"{prefix}_type", 3, at)
-    code = holder_code(code_type, _text(value, f"{prefix}_code", 64, at), f"{at}.{prefix}_code")
+    members.refuse_unknown(value, {f"{prefix}_name", f"{prefix}_code", f"{prefix}_type", "mobile"}, f"{at}.")
+    name = members.text(value, f"{prefix}_name", 512, at)
+    code_type = members.text(value, f"{prefix}_type", 3, at)
+    code = holder_code(code_type, members.text(value, f"{prefix}_code", 64, at), f"{at}.{prefix}_code")
     mobile = value.get("mobile")
     if mobile is not None and not (isinstance(mobile, str) and _MOBILE.fullmatch(mobile)):
         raise RowError("member_invalid", f"{at}.mobile", "E.164, as +8613812345678")
@@ -279,18 +249,6 @@ def _district_stood(district: str, year: str) -> bool:
     return True
 
 
-def _text(row: Mapping[str, Any], member: str, longest: int, at: str = "") -> str:
-    field = f"{at}.{member}" if at else member
-    value = row.get(member)
-    if value is None:
-        raise RowError("member_missing", field, "this member is required here")
-    if not isinstance(value, str) or not value.strip() or len(value) > longest or _CONTROL.search(value):
-        raise RowError(
-            "member_invalid", field, f"text of 1 to {longest} characters, none of control and none invisible"
-        )
-    return value.strip()
-
-
 def _is_empty(row: Mapping[str, Any], member: str) -> bool:
     return row.get(member) is None or row[member] == ""
 
@@ -300,47 +258,22 @@ def _last_day(row: Mapping[str, Any]) -> date | None:
     if _is_empty(row, "certificate_validate_end"):
         return None
     long_term = row["certificate_validate_end"] in LONG_TERM
-    return None if long_term else _day(row, "certificate_validate_end")
-
-
-def _day(row: Mapping[str, Any], member: str) -> date:
-    day = _calendar_day(_text(row, member, 10))
-    if day is None or not _EARLIEST <= day <= _LATEST:  # others have no day after, or none before
-        raise RowError("date_invalid", member, "a day as YYYY-MM-DD or YYYYMMDD, from 1850 on")
-    return day
-
-
-@lru_cache(maxsize=65_536)  # a century has 36,525 days
-def _calendar_day(text: str) -> date | None:
-    match = _DAY.fullmatch(text)
-    try:
-        return date(*(int(part) for part in match.groups() if part)) if match else None
-    except ValueError:
-        return None
-
-
-def _refuse_unknown(row: Mapping[str, Any], known: set[str], prefix: str) -> None:
-    unknown = sorted(set(row) - known)
-    if unknown:
-        name = unknown[0] if unknown[0].isidentifier() and len(unknown[0]) <= 64 else "?"
-        raise RowError(
-            "member_unknown", f"{prefix}{name}", "this member has no meaning here; nothing is dropped silently"
-        )
+    return None if long_term else members.day(row, "certificate_validate_end")
 
 
 def _refuse_controls(value: Mapping[str, object] | Sequence[object], field: str, depth: int = 0) -> None:
     """Look at all texts of one level with one search: a licence has a dozen of them."""
     if depth > MAX_DEPTH:
         raise RowError("member_invalid", field, f"nested deeper than {MAX_DEPTH} levels")
-    members = [*value, *value.values()] if isinstance(value, dict) else value
-    texts = [member for member in members if isinstance(member, str)]
-    if max(map(len, texts), default=0) > MAX_TEXT or _CONTROL.search("".join(texts)):
+    parts = [*value, *value.values()] if isinstance(value, dict) else value
+    texts = [part for part in parts if isinstance(part, str)]
+    if max(map(len, texts), default=0) > MAX_TEXT or members.CONTROL.search("".join(texts)):
         raise RowError(
             "member_invalid", field, f"text of at most {MAX_TEXT} characters, none of control and none invisible"
         )
-    for member in members:
-        if isinstance(member, dict | list):
-            _refuse_controls(member, field, depth + 1)
+    for part in parts:
+        if isinstance(part, dict | list):
+            _refuse_controls(part, field, depth + 1)
 
 
 def row_of(licence: Licence, certificate_type_code: str) -> dict[str, object]:

@@ -273,3 +273,12 @@ async def test_old_data_are_taken_and_flagged(database: Database, protector: Dat
     report = await intake.take_all(database, IntakeSource("police", frozenset({TRAFFIC_POLICE})), lines(*rows))
     assert (report.accepted, report.flagged) == (2, 2)
     assert [(no.line, no.code) for no in report.rejections] == [(2, "identifier_mismatch")]
+
+
+@pytest.mark.parametrize(
+    "line", [b"[" * 1015 + b"]" * 1015, b'{"a":' * 1000 + b"1" + b"}" * 1000, b"[" * 10**4, b'{"a": NaN}']
+)
+def test_a_row_nested_as_deep_as_can_be_is_refused_as_no_row(line: bytes) -> None:
+    with pytest.raises(RowError) as refused:
+        row_from_line(line)
+    assert refused.value.code == "row_not_json"
