@@ -13,7 +13,7 @@ from notifications.errors import THROTTLED, ChannelRefused, ChannelUnavailable, 
 from notifications.models import Contact, Delivery, OutgoingMessage
 from notifications.outbox import sealing
 from notifications.outbox.claims import ClaimRepository
-from notifications.outbox.models import RINGING, Claimed, DeliveryReport, MessageState, Outcome
+from notifications.outbox.models import HOLDER_GONE, RINGING, Claimed, DeliveryReport, MessageState, Outcome
 from notifications.outbox.policy import DeliveryPolicy
 from notifications.outbox.repository import OutboxRepository
 from notifications.ports import Channel, Clock, Contacts, FieldCipher, SendOutcome, UnitOfWork
@@ -153,7 +153,7 @@ class Delivering:
         if not said:
             return "withdrawn"
         if contact is None:
-            return "holder_gone"
+            return HOLDER_GONE
         until = message.draft.useful_until
         return "out_of_date" if until is not None and until <= self._clock.now() else None
 

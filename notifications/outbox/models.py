@@ -9,6 +9,7 @@ from notifications.models import Bilingual
 ROUTES = (("inbox",), ("push", "sms"))  # each starts at its first channel that may carry it, and falls back to the next
 EVERY_CHANNEL = ("inbox", "push", "sms")
 RINGING = frozenset({"push", "sms"})  # the channels that wait for the end of the quiet hours
+HOLDER_GONE = "holder_gone"  # the reason of a message that was cancelled because `Contacts` left its holder out
 
 
 class MessageState(StrEnum):

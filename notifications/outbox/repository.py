@@ -5,11 +5,11 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, exists, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, delete, exists, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from notifications.outbox.models import Draft, MessageState, StoredMessage
+from notifications.outbox.models import HOLDER_GONE, Draft, MessageState, StoredMessage
 from notifications.outbox.sealing import SealedEntry
 from notifications.outbox.tables import OutboxEntryRow, OutboxMessageRow, OutboxReceiptRow
 
@@ -19,6 +19,7 @@ _receipts = OutboxReceiptRow.metadata.tables["outbox_receipt"]
 _m, _e, _r = _messages.c, _entries.c, _receipts.c
 
 _OPEN = (MessageState.PENDING, MessageState.CLAIMED)
+_HOLDER_GONE = and_(_m.state == MessageState.CANCELLED, _m.reason == HOLDER_GONE)
 
 # Run once for many rows. `told_…`: a parameter may not have the name of a column that the statement sets.
 _SETTLED = ("state", "reason", "delivered_at")
@@ -77,6 +78,8 @@ class OutboxRepository:
     async def withdraw(self, subjects: Sequence[str], now: datetime) -> frozenset[str]:
         """Remove the unsent entries of subjects and cancel messages left empty.
 
+        What was kept back because its holder was gone counts as unsent: it may be told when they are back.
+
         Returns:
             The subjects that were already told on some channel, or that failed for good there.
         """
@@ -85,7 +88,7 @@ class OutboxRepository:
         # statements after this one see what it wrote.
         locked = select(_m.id).where(_m.id.in_(mentions), _m.state.in_(_OPEN)).order_by(_m.channel, _m.id)
         await self._run(locked.with_for_update())
-        unsent = select(_m.id).where(_m.state.in_(_OPEN))
+        unsent = select(_m.id).where(or_(_m.state.in_(_OPEN), _HOLDER_GONE))
         removal = delete(_entries).where(_e.subject.in_(subjects), _e.message_id.in_(unsent))
         touched = {row.message_id for row in await self._run(removal.returning(_e.message_id))}
         # A claimed message is left to its worker: it closes it as sent, or finds it empty and cancels it.
@@ -93,6 +96,12 @@ class OutboxRepository:
         cancelled = {"state": MessageState.CANCELLED, "reason": "withdrawn", "closed_at": now}
         await self._run(update(_messages).where(*empty).values(cancelled))
         told = await self._run(select(_e.subject).where(_e.subject.in_(subjects)).distinct())
+        return frozenset(row.subject for row in told)
+
+    async def kept_back(self, subjects: Sequence[str]) -> frozenset[str]:
+        """Those of the subjects that were told nowhere and wait nowhere, because their holder was gone."""
+        statement = select(_e.subject).join(_messages, _m.id == _e.message_id).where(_e.subject.in_(subjects))
+        told = await self._run(statement.group_by(_e.subject).having(func.min(case((_HOLDER_GONE, 1), else_=0)) == 1))
         return frozenset(row.subject for row in told)
 
     async def acknowledge(self, message_id: str, holder_id: str, now: datetime) -> str | None:

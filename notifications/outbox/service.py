@@ -152,6 +152,10 @@ class Outbox:
             return frozenset()
         return await OutboxRepository(session).withdraw(subjects, self._clock.now())
 
+    async def kept_back(self, session: AsyncSession, subjects: Sequence[str]) -> frozenset[str]:
+        """Those of the subjects that nobody was told of on any channel, because their holder was gone at the time."""
+        return await OutboxRepository(session).kept_back(subjects) if subjects else frozenset()
+
     async def acknowledge(self, session: AsyncSession, holder_id: str, message_id: str) -> None:
         """Take a receipt from the holder's wallet: the message arrived, no other channel is needed.
 

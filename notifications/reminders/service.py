@@ -82,8 +82,10 @@ class ReminderService:
         wanted = planning.wanted(current, stages, planning.today(now))
         standing = await repository.of_licences(wanted)
         plans = {plan.occasion: plan for each in wanted.values() for plan in each}
-        known = {one.plan.occasion for one in standing}
-        obsolete = [one for one in standing if one.plan.occasion not in plans]
+        queued = [one.id for one in standing if one.state is ReminderState.QUEUED and one.plan.occasion in plans]
+        kept_back = await self._outbox.kept_back(session, queued)  # their holder was gone, and is back
+        known = {one.plan.occasion for one in standing if one.id not in kept_back}
+        obsolete = [one for one in standing if one.plan.occasion not in plans or one.id in kept_back]
         withdrawn = await self._withdraw(session, obsolete)
         return await repository.add([plan for key, plan in plans.items() if key not in known], now), withdrawn
 

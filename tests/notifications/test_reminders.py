@@ -296,6 +296,41 @@ async def test_a_holder_who_is_gone_is_told_nothing(city: City) -> None:
     assert city.push.attempts == city.sms.attempts == await city.inbox_of("holder-1") == []
 
 
+@pytest.mark.parametrize("seen", [True, False], ids=["the end is followed", "both are followed at once"])
+async def test_what_was_kept_back_from_a_holder_who_was_gone_goes_out_once_when_they_are_back(
+    city: City, seen: bool
+) -> None:
+    city.changes.write(food())
+    await city.queue()
+    city.contacts.known["holder-1"] = None
+    await city.outbox.deliver(city.database)
+    if seen:
+        city.changes.write(food(holder_ids=()))
+        assert await city.tick() == TickReport(withdrawn=2)
+    city.contacts.known.clear()
+    city.changes.write(food())
+    sent = 0
+    for _ in range(3):
+        city.clock.forward(days=1)
+        sent += (await city.tick()).sent
+    assert sent == 2
+    assert len(city.push.sent) == len(await city.inbox_of("holder-1")) == 1
+
+
+async def test_who_was_told_on_one_channel_before_they_were_gone_is_not_told_again(city: City) -> None:
+    city.push.failures.append(ChannelUnavailable("provider_down", "later"))
+    city.changes.write(food())
+    await city.tick()
+    city.contacts.known["holder-1"] = None
+    city.clock.forward(hours=1)
+    await city.tick()
+    city.contacts.known.clear()
+    city.changes.write(food())
+    city.clock.forward(days=1)
+    assert await city.tick() == TickReport()
+    assert (len(city.push.sent), len(await city.inbox_of("holder-1"))) == (0, 1)
+
+
 async def test_a_failed_transaction_loses_no_change(city: City) -> None:
     city.changes.write(food())
 
