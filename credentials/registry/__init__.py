@@ -18,12 +18,18 @@ from credentials.registry.errors import (
     UnknownLicence,
 )
 from credentials.registry.formats.gbt36903 import row_of
+from credentials.registry.formats.holder_ends import end_from_line, ends_from_body
+from credentials.registry.holder_ends import EndReport, HolderEnds
 from credentials.registry.intake import Intake
 from credentials.registry.models import (
     SHANGHAI,
     BatchReport,
     CertState,
+    EndOutcome,
+    EndVerdict,
     HistoryEntry,
+    HolderEnd,
+    HolderEndEvent,
     HolderEntry,
     IntakeSource,
     Licence,
@@ -42,9 +48,15 @@ __all__ = [
     "SHANGHAI",
     "BatchReport",
     "CertState",
+    "EndOutcome",
+    "EndReport",
+    "EndVerdict",
     "FileError",
     "HistoryEntry",
     "Holder",
+    "HolderEnd",
+    "HolderEndEvent",
+    "HolderEnds",
     "HolderEntry",
     "IdentifierError",
     "Intake",
@@ -63,6 +75,8 @@ __all__ = [
     "UnknownBatch",
     "UnknownHolder",
     "UnknownLicence",
+    "end_from_line",
+    "ends_from_body",
     "new_id",
     "row_of",
 ]

@@ -232,6 +232,10 @@ class Intake:
             raise Overtaken
         if chunk.fresh:
             holder_ids = await repository.save_holders(session, chunk.holders.values())
+            ended = await repository.ended_among(session, holder_ids.values())
+            for licence_id, index, _ in chunk.licence_holders:
+                if holder_ids[index] in ended:
+                    chunk.fresh[licence_id]["holder_ended"] = True
             # In one order for all writers, so that they wait for each other in turn.
             fresh = sorted(chunk.fresh.values(), key=lambda licence: (licence["source_record_id"], licence["version"]))
             await repository.insert_rows(session, repository.LICENCE, fresh)

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from credentials.registry.errors import RowError
 from credentials.registry.models import CertState, OperateType
 
-_ALIVE = frozenset({CertState.VALID, CertState.SUSPENDED, CertState.TRANSFERRING_OUT, CertState.OTHER})
+#: States that a licence may come to an end from: it is in force, or may come back.
+ALIVE = frozenset({CertState.VALID, CertState.SUSPENDED, CertState.TRANSFERRING_OUT, CertState.OTHER})
 _NO_LICENCE: frozenset[CertState | None] = frozenset({None})
 
 #: (operateType, the certState that it leads to) → the states of the record's newest licence in which it may be taken.
@@ -20,11 +21,10 @@ STEPS: Mapping[tuple[OperateType, CertState], frozenset[CertState | None] | froz
     (OperateType.CHANGE, CertState.VALID): frozenset({CertState.VALID}),
     (OperateType.SUSPEND, CertState.SUSPENDED): frozenset({CertState.VALID}),
     (OperateType.RESUME, CertState.VALID): frozenset({CertState.SUSPENDED}),
-    (OperateType.EXPIRE, CertState.LAPSED): _ALIVE,
-    (OperateType.END, CertState.WITHDRAWN): _ALIVE | {CertState.LAPSED},
-    (OperateType.END, CertState.CANCELLED): _ALIVE
-    | {CertState.LAPSED},  # what ran out is cancelled: 行政许可法 art. 70
-    (OperateType.END, CertState.REVOKED): _ALIVE,
+    (OperateType.EXPIRE, CertState.LAPSED): ALIVE,
+    (OperateType.END, CertState.WITHDRAWN): ALIVE | {CertState.LAPSED},
+    (OperateType.END, CertState.CANCELLED): ALIVE | {CertState.LAPSED},  # what ran out is cancelled: 行政许可法 art. 70
+    (OperateType.END, CertState.REVOKED): ALIVE,
     (OperateType.END, CertState.TRANSFERRING_OUT): frozenset({CertState.VALID}),
     (OperateType.CANCEL_TRANSFER_OUT, CertState.VALID): frozenset({CertState.TRANSFERRING_OUT}),
     (OperateType.OTHER, CertState.OTHER): frozenset({CertState.VALID, CertState.SUSPENDED}),

@@ -7,6 +7,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from credentials.catalogue.models import CertState as CertState
+from credentials.registry.errors import RowError
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 
@@ -143,6 +144,48 @@ class LicenceEvent:
 
 
 @dataclass(frozen=True)
+class HolderEnd:
+    """One row of a register: a holder has ended (a person died, an organisation was dissolved), or has not after all.
+
+    Attributes:
+        code: the identity number, checked and in normal form.
+        ended_on: the Shanghai day, or None: what this register said before was wrong.
+        source_version: the version of the register's own record of the holder.
+    """
+
+    code_type: str
+    code: str
+    ended_on: date | None
+    source_version: int
+
+
+class EndOutcome(StrEnum):
+    """What became of a register's row."""
+
+    ACCEPTED = "accepted"
+    UNCHANGED = "unchanged"
+    UNKNOWN_HOLDER = "unknown_holder"  # nothing was written: to be sent again once the store knows them
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True)
+class EndVerdict:
+    """What became of one row; `refused` says why where it was rejected."""
+
+    outcome: EndOutcome
+    refused: RowError | None = None
+
+
+@dataclass(frozen=True)
+class HolderEndEvent:
+    """One line of the feed of ends: a register said something of this holder's end, or took it back."""
+
+    holder_id: str
+    ended: bool
+    occurred_at: datetime
+
+
+@dataclass(frozen=True)
 class LicenceSummary:
     """A licence in a list: what it is and when it last changed, without number, holders and items."""
 
@@ -168,12 +211,14 @@ class LicenceFilter:
 
     Attributes:
         changed_since: those that were issued or moved at this instant or later.
+        holder_ended: only those still alive although a holder of theirs has ended.
     """
 
     authority_codes: frozenset[str]
     type_code: str | None = None
     state: CertState | None = None
     changed_since: datetime | None = None
+    holder_ended: bool = False
 
 
 @dataclass(frozen=True)

@@ -229,6 +229,7 @@ class Planner:
             "valid_from": content.valid_from,
             "valid_until": content.valid_until,
             "state": licence.state.value,
+            "holder_ended": False,  # known once the holders are locked
             "predecessor_id": predecessor.id if predecessor else None,
             "predecessor_identifier": predecessor.identifier if predecessor else content.predecessor_identifier,
             "number_index": self._protector.blind_index(f"number:{licence_type.code}", content.number),

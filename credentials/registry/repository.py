@@ -13,6 +13,7 @@ from sqlalchemy import (
     Row,
     Select,
     Table,
+    TextClause,
     and_,
     any_,
     bindparam,
@@ -22,7 +23,6 @@ from sqlalchemy import (
     literal,
     or_,
     select,
-    text,
     tuple_,
     union,
     union_all,
@@ -34,18 +34,18 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
+from credentials.registry import feeds
 from credentials.registry.errors import Overtaken
 from credentials.registry.models import (
     BatchReport,
     CertState,
     CurrentLicence,
-    LicenceEvent,
     LicenceFilter,
-    OperateType,
     Rejection,
 )
 from credentials.registry.tables import (
-    EventCursorRow,
+    OF_ENDED_HOLDER,
+    HolderEndRow,
     HolderRow,
     IntakeBatchRow,
     IntakeFlagRow,
@@ -54,7 +54,6 @@ from credentials.registry.tables import (
     LicenceHolderRow,
     LicenceRepresentativeRow,
     LicenceRow,
-    WritingTransaction,
 )
 
 
@@ -68,7 +67,7 @@ _PARAMETERS = 10_000  # of one statement: SQLite takes 32,766
 
 LICENCE, HOLDER, EVENT = _table(LicenceRow), _table(HolderRow), _table(LicenceEventRow)
 LICENCE_HOLDER, LICENCE_REPRESENTATIVE = _table(LicenceHolderRow), _table(LicenceRepresentativeRow)
-CURSOR = _table(EventCursorRow)
+HOLDER_END = _table(HolderEndRow)
 BATCH, REJECTION = _table(IntakeBatchRow), _table(IntakeRejectionRow)
 FLAG = _table(IntakeFlagRow)
 
@@ -196,7 +195,7 @@ async def holder_ids(session: AsyncSession, code_indexes: Iterable[bytes]) -> di
 async def insert_events(session: AsyncSession, events: Sequence[dict[str, Any]]) -> None:
     """Write history; the number of the writing transaction, which orders the feed, is added to each event."""
     if events:
-        written_in = (await session.execute(select(WritingTransaction()))).scalar_one()
+        written_in = await feeds.writing_transaction(session)
         for event in events:
             event["written_in"] = written_in
         await insert_rows(session, EVENT, events)
@@ -356,13 +355,15 @@ async def licences_page(
     at the limit: one condition over several authorities would sort all that they ever issued."""
     if not wanted.authority_codes:
         return []
-    narrowed = []
+    narrowed: list[ColumnElement[bool] | TextClause] = []
     if wanted.type_code is not None:
         narrowed.append(LICENCE.c.type_code == wanted.type_code)
     if wanted.state is not None:
         narrowed.append(LICENCE.c.state == wanted.state.value)
     if wanted.changed_since is not None:
         narrowed.append(LICENCE.c.updated_at >= wanted.changed_since)
+    if wanted.holder_ended:
+        narrowed.append(OF_ENDED_HOLDER)
     if after is not None:
         narrowed.append(tuple_(LICENCE.c.updated_at, LICENCE.c.id) > after)
     ranges = [
@@ -428,11 +429,12 @@ async def holder_row_by_code(session: AsyncSession, code_index: bytes) -> Row[An
 
 
 async def holder_rows_represented_by(session: AsyncSession, person_holder_id: str, today: date) -> list[Row[Any]]:
-    """Holders of licences in force today that name this person to act for them, in id order."""
+    """Holders of licences in force today that name this person, who has not ended, to act for them, in id order."""
     licences = (
         select(LICENCE.c.id)
         .join(LICENCE_REPRESENTATIVE, LICENCE_REPRESENTATIVE.c.licence_id == LICENCE.c.id)
-        .where(LICENCE_REPRESENTATIVE.c.holder_id == person_holder_id, _in_force(today))
+        .join(HOLDER, HOLDER.c.id == LICENCE_REPRESENTATIVE.c.holder_id)
+        .where(HOLDER.c.id == person_holder_id, HOLDER.c.ended.is_(False), _in_force(today))
     )
     holders = select(LICENCE_HOLDER.c.holder_id).where(LICENCE_HOLDER.c.licence_id.in_(licences))
     return list(await session.execute(select(HOLDER).where(HOLDER.c.id.in_(holders)).order_by(HOLDER.c.id)))
@@ -441,12 +443,13 @@ async def holder_rows_represented_by(session: AsyncSession, person_holder_id: st
 async def representatives_of(
     session: AsyncSession, holder_ids: Collection[str], today: date
 ) -> dict[str, tuple[str, ...]]:
-    """Holder → persons named by licences in force today, in their order."""
+    """Holder → persons named by licences in force today, in their order; those who have ended are left out."""
     statement = (
         select(LICENCE_HOLDER.c.holder_id, LICENCE_REPRESENTATIVE.c.holder_id)
         .join(LICENCE, LICENCE.c.id == LICENCE_HOLDER.c.licence_id)
         .join(LICENCE_REPRESENTATIVE, LICENCE_REPRESENTATIVE.c.licence_id == LICENCE.c.id)
-        .where(LICENCE_HOLDER.c.holder_id.in_(holder_ids), _in_force(today))
+        .join(HOLDER, HOLDER.c.id == LICENCE_REPRESENTATIVE.c.holder_id)
+        .where(LICENCE_HOLDER.c.holder_id.in_(holder_ids), HOLDER.c.ended.is_(False), _in_force(today))
         .order_by(LICENCE_HOLDER.c.holder_id, LICENCE.c.id, LICENCE_REPRESENTATIVE.c.position)
     )
     found: dict[str, dict[str, None]] = {}
@@ -463,6 +466,68 @@ async def ids_beside_representing(session: AsyncSession, licence_ids: Collection
         LICENCE_HOLDER.c.holder_id.in_(holders), LICENCE_HOLDER.c.licence_id.not_in(licence_ids)
     )
     return list(await session.scalars(others.distinct().order_by(LICENCE_HOLDER.c.licence_id)))
+
+
+async def ids_naming(session: AsyncSession, holder_ids: Collection[str]) -> list[str]:
+    """Licences of these holders, and of all for whom a licence, in force or not, names one of them to act."""
+    naming = select(LICENCE_REPRESENTATIVE.c.licence_id).where(LICENCE_REPRESENTATIVE.c.holder_id.in_(holder_ids))
+    represented = select(LICENCE_HOLDER.c.holder_id).where(LICENCE_HOLDER.c.licence_id.in_(naming))
+    theirs = select(LICENCE_HOLDER.c.licence_id).where(
+        or_(LICENCE_HOLDER.c.holder_id.in_(holder_ids), LICENCE_HOLDER.c.holder_id.in_(represented))
+    )
+    return list(await session.scalars(theirs.distinct().order_by(LICENCE_HOLDER.c.licence_id)))
+
+
+async def lock_licences_held(session: AsyncSession, code_indexes: Iterable[bytes]) -> None:
+    """Hold the licences of these holders until the transaction ends, in the order of all writers."""
+    statement = (
+        select(LICENCE.c.id)
+        .join(LICENCE_HOLDER, LICENCE_HOLDER.c.licence_id == LICENCE.c.id)
+        .join(HOLDER, HOLDER.c.id == LICENCE_HOLDER.c.holder_id)
+        .order_by(LICENCE.c.id)
+        .with_for_update(of=LICENCE, key_share=True)
+    )
+    await _among(session, statement, HOLDER.c.code_index, code_indexes)
+
+
+async def lock_holders(session: AsyncSession, code_indexes: Iterable[bytes]) -> dict[bytes, Row[Any]]:
+    """Code index → id and `ended` of those that the store knows, held until the transaction ends."""
+    statement = select(HOLDER.c.code_index, HOLDER.c.id, HOLDER.c.ended).order_by(HOLDER.c.code_index)
+    found = await _among(session, statement.with_for_update(key_share=True), HOLDER.c.code_index, code_indexes)
+    return {row.code_index: row for row in found}
+
+
+async def ended_among(session: AsyncSession, holder_ids: Iterable[str]) -> frozenset[str]:
+    """Which of these holders have ended."""
+    statement = select(HOLDER.c.id).where(HOLDER.c.ended.is_(True))
+    return frozenset(row.id for row in await _among(session, statement, HOLDER.c.id, holder_ids))
+
+
+async def ends_of(session: AsyncSession, holder_ids: Iterable[str]) -> list[Row[Any]]:
+    """All that registers ever said of these holders' ends."""
+    return await _among(session, select(HOLDER_END), HOLDER_END.c.holder_id, holder_ids)
+
+
+async def insert_ends(session: AsyncSession, ends: Sequence[dict[str, Any]]) -> None:
+    """Write what registers say, as `insert_events` writes history."""
+    if ends:
+        written_in = await feeds.writing_transaction(session)
+        await session.execute(insert(HOLDER_END), [end | {"written_in": written_in} for end in ends])
+
+
+async def mark_ended(session: AsyncSession, holder_ids: Collection[str], *, ended: bool) -> None:
+    """Say of holders whether they have ended, and of their licences whether any holder has. All are locked."""
+    if not holder_ids:
+        return
+    await session.execute(update(HOLDER).where(HOLDER.c.id.in_(holder_ids)).values(ended=ended))
+    any_ended = (
+        select(LICENCE_HOLDER.c.licence_id)
+        .join(HOLDER, HOLDER.c.id == LICENCE_HOLDER.c.holder_id)
+        .where(LICENCE_HOLDER.c.licence_id == LICENCE.c.id, HOLDER.c.ended.is_(True))
+        .exists()
+    )
+    held = select(LICENCE_HOLDER.c.licence_id).where(LICENCE_HOLDER.c.holder_id.in_(holder_ids))
+    await session.execute(update(LICENCE).where(LICENCE.c.id.in_(held)).values(holder_ended=any_ended))
 
 
 async def ids_of_type(session: AsyncSession, type_code: str, after: str | None, limit: int) -> list[str]:
@@ -538,59 +603,3 @@ async def flags(session: AsyncSession, batch_id: str, after_line: int, limit: in
     statement = select(FLAG).where(FLAG.c.batch_id == batch_id, FLAG.c.line > after_line)
     found = await session.execute(statement.order_by(FLAG.c.line).limit(limit))
     return [Rejection(row.line, row.code, row.field, row.detail) for row in found]
-
-
-_SETTLED = text("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)")
-
-
-async def pull_events(session: AsyncSession, consumer: str, limit: int) -> list[LicenceEvent]:
-    """The next events for a follower; its cursor moves with the caller's transaction.
-
-    On PostgreSQL an event is handed out only when every transaction that began writing before it has ended: positions
-    are given on insert but become visible on commit, and a follower that went by position alone would step over a
-    slower writer's events for good. Transaction numbers are the server's: a long write in a neighbouring database
-    holds the feed back as well, and loses nothing. A cursor ahead of the server means a restored dump: the follower
-    then reads from the start again.
-    """
-    await session.execute(
-        upsert(CURSOR)
-        .values(consumer=consumer, written_in=-1, position=-1)
-        .on_conflict_do_nothing(index_elements=["consumer"])
-    )
-    row = (await session.execute(select(CURSOR).where(CURSOR.c.consumer == consumer).with_for_update())).one()
-    seen = (row.written_in, row.position)
-    settled = None
-    if _is_postgresql(session):
-        settled = (await session.execute(_SETTLED)).scalar_one()
-        if seen[0] >= settled:
-            await _forget_other_server(session, settled)
-            seen = (-1, -1)
-    after = or_(EVENT.c.written_in > seen[0], and_(EVENT.c.written_in == seen[0], EVENT.c.position > seen[1]))
-    statement = select(EVENT).where(after).order_by(EVENT.c.written_in, EVENT.c.position).limit(limit)
-    if settled is not None:
-        statement = statement.where(EVENT.c.written_in < settled)
-    events = list(await session.execute(statement))
-    if events:
-        await session.execute(
-            update(CURSOR)
-            .where(CURSOR.c.consumer == consumer)
-            .values(written_in=events[-1].written_in, position=events[-1].position)
-        )
-    return [
-        LicenceEvent(
-            licence_id=row.licence_id,
-            sequence=row.sequence,
-            operate_type=OperateType(row.operate_type),
-            state=CertState(row.state),
-            occurred_at=row.occurred_at,
-        )
-        for row in events
-    ]
-
-
-async def _forget_other_server(session: AsyncSession, settled: int) -> None:
-    """The history comes from another server, by a restored dump: its transaction numbers mean nothing here.
-
-    Its events are put before all that this server writes; the follower reads them once more. Silence would be worse.
-    """
-    await session.execute(update(EVENT).where(EVENT.c.written_in >= settled).values(written_in=0))

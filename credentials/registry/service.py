@@ -9,13 +9,14 @@ import orjson
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from credentials.registry import repository
+from credentials.registry import feeds, repository
 from credentials.registry.errors import RowError, UnknownHolder, UnknownLicence
 from credentials.registry.formats.gbt36903 import holder_code
 from credentials.registry.models import (
     SHANGHAI,
     CertState,
     HistoryEntry,
+    HolderEndEvent,
     HolderEntry,
     Licence,
     LicenceEvent,
@@ -34,12 +35,14 @@ class Holder:
 
     Attributes:
         mobile: E.164, or None when no department gave one.
+        ended: a register says that they died or were dissolved (`HolderEnds`).
     """
 
     id: str
     code_type: str
     name: str
     mobile: str | None
+    ended: bool
 
 
 class Registry:
@@ -209,19 +212,33 @@ class Registry:
         return self._opened_holder(row)
 
     async def represented_by(self, session: AsyncSession, person_holder_id: str) -> Sequence[Holder]:
-        """The organisations that a person may act for today: licences in force name the person as representative."""
+        """The organisations that a person may act for today: licences in force name the person as representative.
+
+        Who has ended acts for nobody.
+        """
         today = self._clock.now().astimezone(SHANGHAI).date()
         rows = await repository.holder_rows_represented_by(session, person_holder_id, today)
         return [self._opened_holder(row) for row in rows]
 
     async def representatives(self, session: AsyncSession, holder_ids: Collection[str]) -> Mapping[str, Sequence[str]]:
-        """Holder → the persons whom its licences in force name to act for it today; who has none is left out."""
+        """Holder → the persons whom its licences in force name to act for it today; who has none is left out.
+
+        Persons who have ended are not among them.
+        """
         today = self._clock.now().astimezone(SHANGHAI).date()
         return await repository.representatives_of(session, holder_ids, today)
 
     async def beside_representing(self, session: AsyncSession, licence_ids: Collection[str]) -> Sequence[str]:
         """The other licences of holders for whom one of these licences names who may act."""
         return await repository.ids_beside_representing(session, licence_ids)
+
+    async def ids_naming(self, session: AsyncSession, holder_ids: Collection[str]) -> Sequence[str]:
+        """The licences of these holders, and of everybody for whom some licence names one of them to act."""
+        return await repository.ids_naming(session, holder_ids)
+
+    async def ended_among(self, session: AsyncSession, holder_ids: Collection[str]) -> frozenset[str]:
+        """Which of these holders have ended."""
+        return await repository.ended_among(session, holder_ids)
 
     async def ids_of_type(self, session: AsyncSession, type_code: str, after: str | None, limit: int) -> Sequence[str]:
         """Licences of a type in the order of their ids, from after `after`."""
@@ -233,7 +250,21 @@ class Registry:
 
     async def pull_events(self, session: AsyncSession, consumer: str, limit: int) -> Sequence[LicenceEvent]:
         """The next events for a follower, oldest first; its cursor moves when the caller commits."""
-        return await repository.pull_events(session, consumer, limit)
+        return [
+            LicenceEvent(
+                licence_id=row.licence_id,
+                sequence=row.sequence,
+                operate_type=OperateType(row.operate_type),
+                state=CertState(row.state),
+                occurred_at=row.occurred_at,
+            )
+            for row in await feeds.pull(session, repository.EVENT, consumer, limit)
+        ]
+
+    async def pull_ends(self, session: AsyncSession, consumer: str, limit: int) -> Sequence[HolderEndEvent]:
+        """The next that registers said of holders' ends, as `pull_events` gives events of licences."""
+        rows = await feeds.pull(session, repository.HOLDER_END, f"{consumer}.ends", limit)
+        return [HolderEndEvent(row.holder_id, row.ended_on_sealed is not None, row.occurred_at) for row in rows]
 
     async def licences(self, session: AsyncSession, licence_ids: Sequence[str]) -> Sequence[Licence]:
         """These licences in this order, with two statements however many they are; those not there are left out."""
@@ -251,6 +282,7 @@ class Registry:
             code_type=row.code_type,
             name=self._protector.open(row.name_sealed, f"holder.name:{place}").decode(),
             mobile=self._protector.open(sealed, f"holder.mobile:{place}").decode() if sealed else None,
+            ended=row.ended,
         )
 
     def opened(self, row: Any, holder_ids: tuple[str, ...]) -> Licence:

@@ -3,10 +3,17 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Index, Integer, LargeBinary, UniqueConstraint
+from sqlalchemy import BigInteger, DateTime, Index, Integer, LargeBinary, UniqueConstraint, false, text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import Field, SQLModel
+
+from credentials.registry.lifecycle import ALIVE
+
+#: A licence still alive although a holder of it has ended. Literals, so that both databases see which index fits.
+OF_ENDED_HOLDER = text(
+    "holder_ended = true AND state IN ({})".format(", ".join(f"'{state}'" for state in sorted(ALIVE)))
+)
 
 
 class WritingTransaction(FunctionElement[int]):
@@ -37,6 +44,7 @@ class HolderRow(SQLModel, table=True):
     code_sealed: bytes = Field(sa_type=LargeBinary)
     name_sealed: bytes = Field(sa_type=LargeBinary)
     mobile_sealed: bytes | None = Field(default=None, sa_type=LargeBinary)
+    ended: bool = Field(default=False, sa_column_kwargs={"server_default": false()})  # some register says so
     created_at: datetime = Field(sa_type=DateTime(timezone=True))
 
 
@@ -47,6 +55,15 @@ class LicenceRow(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("source_system", "source_record_id", "version", name="uq_licence_source"),
         Index("ix_licence_authority", "authority_code", "updated_at", "id"),
+        Index(
+            "ix_licence_ended_holder",
+            "authority_code",
+            "holder_ended",  # always true in it: SQLite prefers an index by how many columns are given
+            "updated_at",
+            "id",
+            postgresql_where=OF_ENDED_HOLDER,
+            sqlite_where=OF_ENDED_HOLDER,
+        ),
     )
 
     id: str = Field(primary_key=True, max_length=32)
@@ -62,6 +79,7 @@ class LicenceRow(SQLModel, table=True):
     valid_from: date
     valid_until: date | None
     state: str = Field(max_length=2)
+    holder_ended: bool = Field(default=False, sa_column_kwargs={"server_default": false()})  # a holder of it
     predecessor_id: str | None = Field(default=None, max_length=32, unique=True)
     predecessor_identifier: str | None = Field(default=None, max_length=128)
     number_index: bytes = Field(sa_type=LargeBinary, index=True)
@@ -119,8 +137,27 @@ class LicenceEventRow(SQLModel, table=True):
     occurred_at: datetime = Field(sa_type=DateTime(timezone=True))
 
 
+class HolderEndRow(SQLModel, table=True):
+    """What a register said of a holder's end; without a day it takes back what it said before. A feed."""
+
+    __tablename__ = "holder_end"
+    __table_args__ = (
+        UniqueConstraint("holder_id", "source_system", "source_version"),
+        Index("ix_holder_end_feed", "written_in", "position"),
+    )
+
+    position: int | None = Field(default=None, primary_key=True, sa_type=BigInteger().with_variant(Integer, "sqlite"))
+    written_in: int = Field(sa_type=BigInteger)
+    holder_id: str = Field(foreign_key="holder.id", max_length=32)
+    source_system: str = Field(max_length=64)
+    source_version: int = Field(sa_type=BigInteger)
+    ended_on_sealed: bytes | None = Field(default=None, sa_type=LargeBinary)
+    row_digest: bytes = Field(sa_type=LargeBinary)
+    occurred_at: datetime = Field(sa_type=DateTime(timezone=True))
+
+
 class EventCursorRow(SQLModel, table=True):
-    """How far a follower has read the feed."""
+    """How far a follower has read a feed."""
 
     __tablename__ = "event_cursor"
 

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from sqlalchemy import LargeBinary, func, select, update
 from sqlmodel import SQLModel
 
-from credentials.registry import SHANGHAI, Intake, IntakeSource
+from credentials.registry import SHANGHAI, HolderEnds, Intake, IntakeSource, ends_from_body
 from notifications import Bilingual, Device, DeviceKind, Digest, Entry
 from presentation.accesslog import Release
 from presentation.shows.models import Profile
@@ -54,6 +54,9 @@ async def fill(running: Running) -> str:
     await running.take(driving_row(1), driving_row(2), step_row(2, 2, "03"))
     await (await running.wallet(1)).credential()
     licence_id = await running.licence_id(1)
+    end = {"certificate_holder_type": "111", "certificate_holder_code": resident_id(2), "ended_on": "2026-11-20"}
+    rows = ends_from_body(json.dumps([end | {"source_version": 1}]).encode())
+    await HolderEnds(Secrets.of(platform.settings).protector, platform.clock).take_all(database, "register", rows)
     text = Bilingual("提醒", "Reminder")
     await platform.request_keys.public_jwk(database)
     async with database.transaction() as session:

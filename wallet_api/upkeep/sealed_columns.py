@@ -11,7 +11,7 @@ from sqlalchemy import Column, Row, Select, Table, select
 from sqlmodel import SQLModel
 
 from credentials.issuance.tables import CredentialOfferRow, RequestEncryptionKeyRow
-from credentials.registry.tables import HolderRow, LicenceEventRow, LicenceRow
+from credentials.registry.tables import HolderEndRow, HolderRow, LicenceEventRow, LicenceRow
 from credentials.status.tables import StatusListRow
 from notifications.channels.tables import InboxMessageRow, PushDeviceRow
 from notifications.outbox.tables import OutboxEntryRow, OutboxMessageRow
@@ -84,6 +84,7 @@ SEALED_COLUMNS: tuple[SealedColumn, ...] = (
     ),
     *_sealed(LicenceRow, {"content_sealed": "licence.content:{id}"}),
     *_sealed(LicenceEventRow, {"reason_sealed": "licence_event.reason:{licence_id}:{sequence}"}),
+    *_sealed(HolderEndRow, {"ended_on_sealed": "holder_end.ended_on:{holder_id}:{source_system}:{source_version}"}),
     *_sealed(
         CredentialOfferRow,
         {

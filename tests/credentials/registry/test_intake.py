@@ -12,6 +12,7 @@ from credentials.catalogue.service import Catalogue
 from credentials.registry import BatchReport, CertState, Intake, IntakeSource, Licence, LicenceEvent, Registry, row_of
 from credentials.registry import intake as intake_module
 from credentials.registry import repository as store
+from credentials.registry.feeds import CURSOR
 from tests.credentials.rows import TRAFFIC_POLICE, driving_row, lines, resident_id, step_row
 from tests.fakes import FakeClock
 from wallet_api.database import Database
@@ -402,7 +403,7 @@ async def test_a_feed_restored_from_another_server_is_read_again_and_not_silent(
     elsewhere = 2**40  # numbers that this server will not reach
     async with database.transaction() as session:
         await session.execute(update(store.EVENT).values(written_in=store.EVENT.c.written_in + elsewhere))
-        await session.execute(update(store.CURSOR).values(written_in=store.CURSOR.c.written_in + elsewhere))
+        await session.execute(update(CURSOR).values(written_in=CURSOR.c.written_in + elsewhere))
     await _take(intake, database, driving_row(7))
     seen = await _pull(database, registry, "reminders", 4, limit=2)
     assert len({event.licence_id for event in seen}) == 4, "the restored three again, and the new one"
