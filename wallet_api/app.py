@@ -19,6 +19,7 @@ from wallet_api.routes import (
     credential_offers,
     departments,
     health,
+    holder_ends,
     inbox,
     licence_lists,
     me,
@@ -50,6 +51,7 @@ TAGS = [
     {"name": "verifiers", "description": "Trust list, status lists, the anchor; scenes, checks on line, journals"},
     {"name": "departments", "description": "Licences in, every later step on them, offers and releases"},
     {"name": "operators", "description": "The register of verifiers, the scenes, and who changed what"},
+    {"name": "registers", "description": "Registers of persons and organisations say whose holders have ended"},
     {"name": "types", "description": "The directory of licence types"},
     {"name": "operations", "description": "Health and metrics"},
 ]
@@ -107,6 +109,7 @@ def create_app(settings: Settings, *, platform: Platform | None = None) -> FastA
         inbox,
         showing,
         operators,
+        holder_ends,
         push,
         sms_reports,
         health,

@@ -10,7 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from credentials.issuance import IssuanceGrant
 from wallet_api.edge import Claim, IdempotencyRefused, LimitExceeded, StoredAnswer, address_block
-from wallet_api.oauth import DEPARTMENT_SCOPE, OPERATOR_SCOPE, VERIFIER_SCOPE, Access, AccessRefused
+from wallet_api.oauth import (
+    DEPARTMENT_SCOPE,
+    OPERATOR_SCOPE,
+    REGISTER_SCOPE,
+    VERIFIER_SCOPE,
+    Access,
+    AccessRefused,
+)
 from wallet_api.wiring import Platform
 
 
@@ -78,6 +85,7 @@ Wallet = Annotated[Access, Depends(_Caller("wallet", None))]
 Department = Annotated[Access, Depends(_Caller("department", DEPARTMENT_SCOPE))]
 Verifier = Annotated[Access, Depends(_Caller("verifier", VERIFIER_SCOPE))]
 Operator = Annotated[Access, Depends(_Caller("operator", OPERATOR_SCOPE))]
+Register = Annotated[Access, Depends(_Caller("register", REGISTER_SCOPE))]
 
 
 async def _wallet_grant(wallet: Wallet) -> IssuanceGrant:

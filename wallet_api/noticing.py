@@ -50,8 +50,17 @@ class NoPhone(CredentialsError):
     code = "no_phone"
 
 
+class HolderEnded(CredentialsError):
+    """A code should go to somebody who, as a register says, has died or was dissolved."""
+
+    code = "holder_ended"
+
+
 class Notices:
-    """Writes notices into the outbox. Texts name the licence's type and never a number or a person."""
+    """Writes notices into the outbox. Texts name the licence's type and never a number or a person.
+
+    A holder who has ended is told nothing.
+    """
 
     def __init__(
         self,
@@ -95,9 +104,13 @@ class Notices:
         """Send the transaction code of an offer by SMS, for as long as it is good, at any hour.
 
         Raises:
+            HolderEnded: a register says that the holder has ended.
             NoPhone: the store has no number of the holder.
         """
-        if (await self._registry.holder(session, holder_id)).mobile is None:
+        holder = await self._registry.holder(session, holder_id)
+        if holder.ended:
+            raise HolderEnded("a register says that this holder has ended; no code is sent")
+        if holder.mobile is None:
             raise NoPhone("the store has no phone number of this holder; give the code at the counter")
         text = Bilingual(
             f"领取电子证照的验证码：{offer.tx_code}。请只输入您自己的钱包，工作人员不会索要。",
@@ -116,6 +129,8 @@ class Notices:
         await self._outbox.notify(session, [notice])
 
     async def _write(self, session: AsyncSession, kind: str, notices: Sequence[Notice]) -> None:
+        ended = await self._registry.ended_among(session, {notice.holder_id for notice in notices})
+        notices = [notice for notice in notices if notice.holder_id not in ended]
         if notices:
             choices = await self._preferences.of(session, {notice.holder_id for notice in notices})
             chosen = [replace(one, muted=choices[one.holder_id].muted_for(kind, None)) for one in notices]

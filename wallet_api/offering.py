@@ -10,7 +10,10 @@ from notifications.preferences import OFFER
 
 
 class OfferMessages:
-    """`credentials.issuance.ports.OfferNotices` over the outbox: one message an offer. Never a number or name."""
+    """`credentials.issuance.ports.OfferNotices` over the outbox: one message an offer. Never a number or name.
+
+    Nothing is written to a holder who has ended.
+    """
 
     def __init__(self, outbox: Outbox, registry: Registry, catalogue: Catalogue, preferences: Preferences) -> None:
         self._outbox = outbox
@@ -20,6 +23,8 @@ class OfferMessages:
 
     async def offered(self, session: AsyncSession, notice: OfferNotice) -> None:
         """See `credentials.issuance.ports.OfferNotices`."""
+        if await self._registry.ended_among(session, [notice.holder_id]):
+            return
         licence = await self._registry.licence(session, notice.licence_id)
         name = self._catalogue.get(licence.type_code, licence.type_version).name
         choices = await self._preferences.of(session, [notice.holder_id])

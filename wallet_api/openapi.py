@@ -21,6 +21,7 @@ SECURITY: Mapping[str, list[dict[str, list[str]]]] = {
     "department": [{"privateKeyJwt": ["licences:write"]}, {"dpop": []}],
     "verifier": [{"privateKeyJwt": ["checks:write"]}, {"dpop": []}],
     "operator": [{"privateKeyJwt": ["platform:operate"]}, {"dpop": []}],
+    "register": [{"privateKeyJwt": ["holders:write"]}, {"dpop": []}],
     "wallet": [{"dpop": []}, {"bearer": []}],
 }
 _REASONS = {

@@ -1,12 +1,13 @@
 """What `notifications` needs of the store: what changed, what the type packs say, where holders are reached."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from credentials.catalogue import Catalogue, UnknownType
 from credentials.catalogue.models import HolderCategory, LeadTime, LeadUnit, ReminderStage, RenewalWindow, StageBase
-from credentials.registry import CertState, Holder, Registry
+from credentials.registry import CertState, Holder, Licence, Registry
 from notifications import Bilingual, Contact, Devices, Lead, LicenceChange, RegisteredDevice, Stage, Wording
 from notifications import LeadUnit as NoticeUnit
 
@@ -20,18 +21,23 @@ _UNITS = {
 
 
 class StoredChanges:
-    """`notifications.ports.LicenceChanges` over the registry's event feed."""
+    """`notifications.ports.LicenceChanges` over the registry's feeds: of licences, and of holders who have ended.
+
+    Holders who have ended are not among those to be told, and nobody is told for an organisation that has ended.
+    """
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
     async def pull(self, session: AsyncSession, consumer: str, limit: int) -> Sequence[LicenceChange]:
-        """What changed since the last call, each as the licence stands now."""
+        """What changed since the last call, and what is held by whom a register spoke of, each as it stands now."""
         events = await self._registry.pull_events(session, consumer, limit)
         licence_ids = list(dict.fromkeys(event.licence_id for event in events))
         # A licence that names who acts for its holder changes who is told of the holder's other licences.
         others = await self._registry.beside_representing(session, licence_ids)
-        return await self._as_they_stand(session, dict.fromkeys([*licence_ids, *others]))
+        ends = await self._registry.pull_ends(session, consumer, limit)
+        theirs = await self._registry.ids_naming(session, {end.holder_id for end in ends}) if ends else ()
+        return await self._as_they_stand(session, dict.fromkeys([*licence_ids, *others, *theirs]))
 
     async def of_type(
         self, session: AsyncSession, type_code: str, after: str | None, limit: int
@@ -43,17 +49,19 @@ class StoredChanges:
     async def _as_they_stand(self, session: AsyncSession, licence_ids: Iterable[str]) -> Sequence[LicenceChange]:
         licences = await self._registry.licences(session, list(licence_ids))
         holders = {holder_id for licence in licences for holder_id in licence.holder_ids}
+        holders -= await self._registry.ended_among(session, holders)
         acting = await self._registry.representatives(session, holders)
+
+        def told_of(licence: Licence) -> tuple[str, ...]:
+            own = [holder_id for holder_id in licence.holder_ids if holder_id in holders]
+            return tuple(dict.fromkeys(chain(own, *(acting.get(holder_id, ()) for holder_id in own))))
+
         return [
             LicenceChange(
                 licence_id=licence.id,
                 licence_version=licence.version,
                 type_code=licence.type_code,
-                holder_ids=tuple(
-                    dict.fromkeys(
-                        [*licence.holder_ids, *(one for holder in licence.holder_ids for one in acting.get(holder, ()))]
-                    )
-                ),
+                holder_ids=told_of(licence),
                 in_force=licence.state is CertState.VALID,
                 valid_until=licence.valid_until,
                 replaces_licence_id=licence.predecessor_id,
@@ -102,7 +110,11 @@ class HolderContacts:
         """The number that a department gave, and the devices with push, asked for at send time only."""
         holders = await self._registry.holders_by_id(session, holder_ids)
         registered = await self._devices.of_holders(session, holder_ids)
-        return {holder_id: _contact(holder, registered.get(holder_id, ())) for holder_id, holder in holders.items()}
+        return {
+            holder_id: _contact(holder, registered.get(holder_id, ()))
+            for holder_id, holder in holders.items()
+            if not holder.ended
+        }
 
 
 def _contact(holder: Holder, registered: Sequence[RegisteredDevice]) -> Contact:

@@ -21,7 +21,7 @@ from credentials.keys import (
     TrustListService,
     TrustListType,
 )
-from credentials.registry import Intake, Registry
+from credentials.registry import HolderEnds, Intake, Registry
 from credentials.registry.ports import Clock
 from credentials.status import StatusService
 from notifications import (
@@ -214,7 +214,9 @@ class Platform:
             ),
             verifiers=verifiers,
             scenes=scenes,
-            operators=Operators(verifiers, scenes, oauth, reminder_switches, clock),
+            operators=Operators(
+                verifiers, scenes, oauth, reminder_switches, HolderEnds(secrets.protector, clock), clock
+            ),
             access_log=access_log,
             live_trust=live_trust,
             checks=Checks(

@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.credentials.rows import driving_row
 from tests.wallet_api.running import Running
 from tests.wallet_api.showing import inspector, operator
+from tests.wallet_api.test_holder_ends import register
 
 EXAMPLES = 3  # an operation, each sent thrice: the whole pass takes some seconds
 STREAM = "text/event-stream"
@@ -128,6 +129,7 @@ async def _prepared(running: Running) -> tuple[dict[str, str], dict[str, Any]]:
     callers = {
         "licences:write": await department.token(),
         "platform:operate": await desk.token(),
+        "holders:write": await (await register(running)).token(),
         "bearer": wallet.token,
     }
     return callers, {

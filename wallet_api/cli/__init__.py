@@ -10,6 +10,7 @@ from wallet_api.cli import (
     access_log,
     department,
     holder,
+    holders,
     intake,
     keys,
     operate,
@@ -46,6 +47,7 @@ app.add_typer(scenes.app, name="scenes")
 app.add_typer(keys.app, name="keys")
 app.add_typer(access_log.app, name="access-log")
 app.add_typer(operators.app, name="operators")
+app.add_typer(holders.app, name="holders")
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(reminders.app, name="reminders")
 

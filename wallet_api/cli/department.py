@@ -40,7 +40,7 @@ def register(
     Without a key a pair is made, and the private key written to DATA_DIR/clients.
     """
     try:
-        run(_register(client_id, name or client_id, authority, _public_key(jwk) if jwk else None))
+        run(_register(client_id, name or client_id, authority, public_key(jwk) if jwk else None))
     except OAuthError as error:
         fail(error.description)
 
@@ -105,7 +105,8 @@ def _key_file(settings: Settings, client_id: str) -> Path:
     return settings.data_dir / "clients" / f"{client_id}.pem"
 
 
-def _public_key(file: Path) -> PublicJwk:
+def public_key(file: Path) -> PublicJwk:
+    """The public key, a JWK, in a file; ends the command when there is none."""
     try:
         return PublicJwk.from_object(orjson.loads(file.read_bytes()))
     except orjson.JSONDecodeError:

@@ -3,12 +3,19 @@
 from wallet_api.oauth.errors import AccessRefused, OAuthError, SignInRefused
 from wallet_api.oauth.models import Access, ClientHeaders
 from wallet_api.oauth.one_time import OneTimeValues
-from wallet_api.oauth.service import DEPARTMENT_SCOPE, OPERATOR_SCOPE, VERIFIER_SCOPE, AuthorizationServer
+from wallet_api.oauth.service import (
+    DEPARTMENT_SCOPE,
+    OPERATOR_SCOPE,
+    REGISTER_SCOPE,
+    VERIFIER_SCOPE,
+    AuthorizationServer,
+)
 from wallet_api.oauth.sign_in import SignIns
 
 __all__ = [
     "DEPARTMENT_SCOPE",
     "OPERATOR_SCOPE",
+    "REGISTER_SCOPE",
     "VERIFIER_SCOPE",
     "Access",
     "AccessRefused",

@@ -4,7 +4,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from wallet_api.oauth.models import INBOX_SCOPE
-from wallet_api.oauth.service import DEPARTMENT_SCOPE, GRANT_TYPES, OPERATOR_SCOPE, VERIFIER_SCOPE, AuthorizationServer
+from wallet_api.oauth.service import (
+    DEPARTMENT_SCOPE,
+    GRANT_TYPES,
+    OPERATOR_SCOPE,
+    REGISTER_SCOPE,
+    VERIFIER_SCOPE,
+    AuthorizationServer,
+)
 
 
 def authorization_server_metadata(
@@ -29,6 +36,7 @@ def authorization_server_metadata(
             DEPARTMENT_SCOPE,
             VERIFIER_SCOPE,
             OPERATOR_SCOPE,
+            REGISTER_SCOPE,
         ],
         "token_endpoint_auth_methods_supported": [
             *(["none"] if anonymous else []),

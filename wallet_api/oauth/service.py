@@ -34,6 +34,7 @@ GRANT_TYPES = ("authorization_code", "refresh_token", PRE_AUTHORIZED_CODE, "clie
 DEPARTMENT_SCOPE = "licences:write"
 VERIFIER_SCOPE = "checks:write"
 OPERATOR_SCOPE = "platform:operate"
+REGISTER_SCOPE = "holders:write"
 CODE_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 §4.1
 REQUEST_URI_PREFIX = "urn:ietf:params:oauth:request_uri:"  # RFC 9126 §2.2
 REQUEST_URI_LIFETIME_S = 90  # RFC 9126 §2.2 speaks of 5 to 600; a wallet opens the browser at once
@@ -299,7 +300,7 @@ class AuthorizationServer:
 
         Args:
             authority_codes: for a department's system: for which authorities it writes; empty for others.
-            scope: what it may be granted, `licences:write`, `checks:write` or `platform:operate`.
+            scope: what it may be granted, `licences:write`, `checks:write`, `platform:operate` or `holders:write`.
 
         Raises:
             OAuthError: `invalid_client_metadata` when the id is out of form, or another kind of client has it.

@@ -8,11 +8,12 @@ from sqlalchemy import Table, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from credentials.keys.formats.jwk import PublicJwk
-from credentials.registry.ports import Clock
+from credentials.registry import EndReport, HolderEnd, HolderEnds, RowError
+from credentials.registry.ports import Clock, UnitOfWork
 from notifications import ReminderSwitches
 from presentation.scenes import Scene, SceneDraft, Scenes
 from presentation.verifiers import Registration, Verifiers, VerifierUnknown
-from wallet_api.oauth import VERIFIER_SCOPE, AuthorizationServer
+from wallet_api.oauth import REGISTER_SCOPE, VERIFIER_SCOPE, AuthorizationServer
 from wallet_api.operators.tables import OperatorActionRow
 
 COMMAND_LINE = "(command line)"  # no client id has parentheses
@@ -22,7 +23,7 @@ _ACTION: Table = OperatorActionRow.__table__  # type: ignore[attr-defined]
 
 @dataclass(frozen=True)
 class Action:
-    """A step that was taken: who, what, on which verifier, scene or licence type, and why if they said so."""
+    """A step that was taken: who, what, on which verifier, register, scene or licence type, and why if they said so."""
 
     id: int
     at: datetime
@@ -41,12 +42,14 @@ class Operators:
         scenes: Scenes,
         oauth: AuthorizationServer,
         reminders: ReminderSwitches,
+        holder_ends: HolderEnds,
         clock: Clock,
     ) -> None:
         self._verifiers = verifiers
         self._scenes = scenes
         self._oauth = oauth
         self._reminders = reminders
+        self._holder_ends = holder_ends
         self._clock = clock
 
     async def register(
@@ -127,6 +130,37 @@ class Operators:
         if were_off:
             await self._note(session, by, "reminders_switched_on", type_code, reason)
         return were_off
+
+    async def admit_register(
+        self, session: AsyncSession, client_id: str, name: str, key: PublicJwk, *, by: str = COMMAND_LINE
+    ) -> None:
+        """Let a register of persons or organisations report ends of holders, or replace its name and key.
+
+        Raises:
+            OAuthError: `invalid_client_metadata` when the id is out of form, or another kind of client has it.
+        """
+        await self._oauth.register_client(session, client_id, name, (), key, REGISTER_SCOPE)
+        await self._note(session, by, "register_admitted", client_id)
+
+    async def set_register_active(
+        self, session: AsyncSession, client_id: str, *, active: bool, by: str = COMMAND_LINE
+    ) -> bool:
+        """Let a register report, or refuse it from its next request on; False when there is none."""
+        found = await self._oauth.set_client_active(session, client_id, REGISTER_SCOPE, active=active)
+        if found:
+            await self._note(session, by, "register_resumed" if active else "register_suspended", client_id)
+        return found
+
+    async def report_holder_ends(
+        self, uow: UnitOfWork, register: str, rows: Sequence[HolderEnd | RowError], *, by: str = COMMAND_LINE
+    ) -> EndReport:
+        """See `HolderEnds.take_all`; what changed something is noted, in numbers, with the register as its subject."""
+
+        async def note(session: AsyncSession, report: EndReport) -> None:
+            numbers = ", ".join(f"{outcome} {count}" for outcome, count in report.counts.items() if count)
+            await self._note(session, by, "holder_ends_reported", register, numbers)
+
+        return await self._holder_ends.take_all(uow, register, rows, note)
 
     async def actions(self, session: AsyncSession, before: int | None, limit: int) -> Sequence[Action]:
         """What was done, the newest first, from below the id `before`."""

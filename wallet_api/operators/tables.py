@@ -16,5 +16,5 @@ class OperatorActionRow(SQLModel, table=True):
     at: datetime = Field(sa_type=DateTime(timezone=True))
     operator: str = Field(max_length=64)
     action: str = Field(max_length=32)
-    subject: str = Field(max_length=64)  # a verifier's client id, a scene's id with its version, a licence type
+    subject: str = Field(max_length=64)  # the client id of a verifier or register, a scene's id with version, a type
     reason: str | None = Field(default=None, max_length=200)

@@ -56,7 +56,7 @@ async def take_licence(request: Request, platform: AppPlatform, department: Depa
 
     201 when it was accepted, 200 when the store had it already, 422 with code and field when it is refused.
     """
-    _check_content(request, "application/json", "one JSON object")
+    check_content(request, "application/json", "one JSON object")
     row = (await request.body()).strip() or b"null"  # intake passes over empty lines; here one is no row
     report = await platform.intake.take_all(platform.database, source_of(department), [row])
     if report.rejections:
@@ -76,7 +76,7 @@ async def take_batch(request: Request, platform: AppPlatform, department: Depart
     Rows are committed as they arrive. A delivery that breaks off has taken whole chunks; send it again from the start:
     what was taken is then *unchanged*. It needs no `Idempotency-Key`, which would need the whole body first.
     """
-    _check_content(request, "application/x-ndjson", "one JSON object a line")
+    check_content(request, "application/x-ndjson", "one JSON object a line")
     report = await platform.intake.take_stream(platform.database, source_of(department), request.stream())
     async with platform.database.snapshot() as session:
         quality = await platform.intake.quality(session, report.id)
@@ -103,7 +103,7 @@ async def licence_face(wanted: Lookup, platform: AppPlatform, department: Depart
     return Response(drawn, media_type="image/svg+xml", headers=NO_STORE | SVG_POLICY)
 
 
-def _check_content(request: Request, media_type: str, meaning: str) -> None:
+def check_content(request: Request, media_type: str, meaning: str) -> None:
     """Refuse another media type, or content that is encoded (compressed), which would arrive as nonsense."""
     given = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if given != media_type or request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":

@@ -33,6 +33,11 @@ class LicencePageRequest(Page):
         description="issued or moved since; take it a minute earlier than what was seen last: "
         "a row shows when its delivery is committed",
     )
+    holder_ended: bool = Field(
+        default=False,
+        description="true: only licences that are still alive (01, 02, 06, 99) although a register says that a holder "
+        "of theirs has died or was dissolved; whether they are to be cancelled is the department's decision",
+    )
 
 
 class LicenceEntry(BaseModel):
@@ -94,12 +99,12 @@ async def licences(
     page: Annotated[LicencePageRequest, Query()], platform: AppPlatform, department: Department
 ) -> JSONResponse:
     """The licences of the department's own authorities, the one that changed longest ago first."""
-    list_of = f"licences:{department.client_id}:{page.type}:{page.state}:{page.changed_since}"
+    list_of = f"licences:{department.client_id}:{page.type}:{page.state}:{page.changed_since}:{page.holder_ended}"
     after = None
     if page.cursor:
         updated_at, licence_id = platform.cursors.open(list_of, page.cursor)
         after = (datetime.fromisoformat(str(updated_at)), str(licence_id))
-    wanted = LicenceFilter(department.authority_codes, page.type, page.state, page.changed_since)
+    wanted = LicenceFilter(department.authority_codes, page.type, page.state, page.changed_since, page.holder_ended)
     async with platform.database.snapshot() as session:
         found = await platform.registry.list_licences(session, wanted, after, page.limit + 1)
     shown = found[: page.limit]
