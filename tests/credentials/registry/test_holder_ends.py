@@ -240,6 +240,56 @@ async def test_of_two_registers_calls_at_once_the_version_has_one_content(
         assert len((await session.execute(select(store.HOLDER_END))).all()) == 8
 
 
+async def _meet(database: Database, work: "asyncio.Task[Any]") -> None:
+    """Wait until another writer waits for this transaction, or is done without having waited."""
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    while not work.done():
+        async with database.snapshot() as session:
+            if (await session.execute(waiting)).scalar_one():
+                return
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.postgresql
+async def test_who_is_no_holder_themselves_has_one_newest_version_too(
+    postgresql_database: Database, protector: DataProtector, clock: FakeClock
+) -> None:
+    town = Town(postgresql_database, protector, clock)
+    await town.take(business_row(1))  # its representative holds nothing
+    others: list[asyncio.Task[list[str]]] = []
+
+    async def meanwhile(_session: object, _report: object) -> None:
+        others.append(asyncio.create_task(town.report(end_row(1, None, 2))))
+        await _meet(postgresql_database, others[0])
+
+    rows = ends_from_body(json.dumps([end_row(1)]).encode())
+    first = await town.ends.take_all(postgresql_database, "population", rows, meanwhile)
+    assert first.counts["accepted"] == 1
+    assert await others[0] == ["accepted"]
+    assert not await town.ended(), "the newer version takes it back"
+
+
+@pytest.mark.postgresql
+async def test_a_licence_that_comes_in_during_a_report_knows_of_it(
+    postgresql_database: Database, protector: DataProtector, clock: FakeClock
+) -> None:
+    town = Town(postgresql_database, protector, clock)
+    await town.take(driving_row(1))
+    others: list[asyncio.Task[None]] = []
+
+    async def meanwhile(_session: object, _report: object) -> None:
+        late = driving_row(1, source_record_id="GA-LATE", certificate_number="late")
+        others.append(asyncio.create_task(town.take(late)))
+        await _meet(postgresql_database, others[0])
+
+    rows = ends_from_body(json.dumps([end_row(1)]).encode())
+    await town.ends.take_all(postgresql_database, "population", rows, meanwhile)
+    await others[0]
+    assert await town.alive_of_the_ended() == ["GA-000001", "GA-LATE"]
+
+
 @pytest.mark.postgresql
 async def test_an_end_reported_while_licences_come_in_is_on_each_of_them(
     postgresql_database: Database, protector: DataProtector, clock: FakeClock
