@@ -201,6 +201,7 @@ async def test_of_joint_holders_the_others_still_hear(city: Running) -> None:
             break
         await asyncio.sleep(0.05)
     assert (await inbox(city, first), await inbox(city, second)) == ([], ["licence_news"])
+    assert await city.count("outbox_message", holder_id=first) == 0, "nothing was even written"
     async with platform.database.snapshot() as session:
         contacts = await HolderContacts(platform.registry, platform.devices).find(session, [first, second])
     assert contacts.keys() == {second}
