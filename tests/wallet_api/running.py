@@ -1,5 +1,6 @@
 """A platform that runs for one test, and callers whose every part can be bent."""
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -14,13 +15,14 @@ import httpx
 from fastapi import FastAPI
 from jwcrypto.jwa import JWA
 from jwcrypto.jwk import JWK
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlmodel import SQLModel
 
 from credentials.catalogue import Catalogue
 from credentials.issuance import PRE_AUTHORIZED_CODE
 from credentials.keys.formats.jwk import PublicJwk
 from credentials.registry import IntakeSource
+from notifications import TickReport
 from tests.credentials.rows import TRAFFIC_POLICE, driving_row, lines, resident_id
 from tests.fakes import FakeClock
 from wallet_api.app import create_app
@@ -66,6 +68,22 @@ class Running:
     @property
     def url(self) -> str:
         return self.platform.settings.public_url
+
+    async def remind(self) -> TickReport:
+        """One run of the platform's, once every transaction that writes now has ended: until then PostgreSQL holds the
+        feeds back, also for the transactions of other tests."""
+        if not self.platform.database.is_sqlite:
+            next_transaction = await self._number("pg_snapshot_xmax")
+            async with asyncio.timeout(60):
+                while await self._number("pg_snapshot_xmin") < next_transaction:  # noqa: ASYNC110  (no event tells it)
+                    await asyncio.sleep(0.01)
+        return await self.platform.remind()
+
+    async def _number(self, end_of_snapshot: str) -> int:
+        statement = text(f"SELECT CAST(CAST({end_of_snapshot}(pg_current_snapshot()) AS text) AS bigint)")
+        async with self.platform.database.snapshot() as session:
+            number: int = (await session.execute(statement)).scalar_one()
+        return number
 
     def path(self, url: str) -> str:
         """The path of an emitted URL, which must be under PUBLIC_URL's origin."""

@@ -27,7 +27,7 @@ async def inbox(running: Running, number: int = 1) -> list[tuple[str, str]]:
 async def test_a_licence_granted_today_is_news_and_one_of_long_ago_is_not(running: Running) -> None:
     await running.take(fresh_row(running, 1), driving_row(2))
     for _ in range(2):
-        await running.platform.remind()
+        await running.remind()
     ((kind, text),) = await inbox(running, 1)
     assert (kind, "机动车驾驶证》已签发" in text) == ("licence_news", True)
     assert await inbox(running, 2) == []
@@ -36,11 +36,11 @@ async def test_a_licence_granted_today_is_news_and_one_of_long_ago_is_not(runnin
 async def test_each_step_in_a_licences_life_is_told_once(running: Running) -> None:
     await running.take(driving_row(1))
     await running.take(step_row(1, 2, "03"))
-    await running.platform.remind()
+    await running.remind()
     await running.take(step_row(1, 3, "06"))
     await running.take(step_row(1, 4, "05", cert_state="07"))
     for _ in range(2):
-        await running.platform.remind()
+        await running.remind()
     texts = [text for _, text in await inbox(running)]
     assert [any(word in text for text in texts) for word in ("暂扣", "发还", "吊销")] == [True, True, True]
     assert len(texts) == 3
@@ -51,7 +51,7 @@ async def test_what_happened_while_nobody_looked_is_no_news(running: Running) ->
     await running.take(driving_row(1))
     await running.take(step_row(1, 2, "03"))
     running.clock.forward(days=3)
-    await running.platform.remind()
+    await running.remind()
     assert await inbox(running) == []
 
 
@@ -61,12 +61,12 @@ async def test_a_showing_is_told_once_an_hour_and_only_where_the_holder_wants_it
     for _ in range(3):
         await police.check(device.code())
     for _ in range(2):
-        await running.platform.remind()
+        await running.remind()
     assert [kind for kind, _ in await inbox(running)] == ["licence_shown"]
     async with running.platform.database.snapshot() as session:
         assert {channel for channel, _ in await running.platform.outbox.counts(session)} == {"inbox"}
     running.clock.forward(hours=1)
-    await running.platform.remind()
+    await running.remind()
     assert len(await inbox(running)) == 1, "nothing was shown since"
     async with running.platform.database.transaction() as session:
         holder_id = (await running.platform.registry.licence(session, await running.licence_id(1))).holder_ids[0]
@@ -74,7 +74,7 @@ async def test_a_showing_is_told_once_an_hour_and_only_where_the_holder_wants_it
         await running.platform.preferences.choose(session, holder_id, silent)
     device = await Device.of(running)
     await police.check(device.code())
-    await running.platform.remind()
+    await running.remind()
     assert len(await inbox(running)) == 1
     assert timedelta(minutes=5) < LOOK_BACK < timedelta(hours=1)
 
@@ -94,7 +94,7 @@ async def test_a_transaction_code_goes_to_the_holders_phone_and_nowhere_else(run
     ]
     assert (answers[0].status_code, answers[0].json()["tx_code"]) == (201, None)
     assert refusal(answers[1])[:2] == (409, "no_phone")
-    await running.platform.remind()
+    await running.remind()
     sink = (running.platform.settings.data_dir / "sink.ndjson").read_text().splitlines()
     assert [json.loads(line)["channel"] for line in sink] == ["sms"]
     assert "验证码" in json.loads(sink[0])["text"]

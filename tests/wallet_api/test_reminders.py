@@ -53,7 +53,7 @@ async def test_a_department_sees_how_far_reminders_of_its_types_reached(running:
     department = await running.department()
     soon = (running.clock.now().astimezone(SHANGHAI).date() + timedelta(days=20)).isoformat()
     await running.take(driving_row(1, certificate_validate_end=soon))
-    await running.platform.remind()
+    await running.remind()
     told = (await department.get("/api/v1/reminder-coverage", first="2026-01-01", last="2026-12-31")).json()
     stages = {one["stage"]: one for one in told["stages"] if one["type_code"] == "driving-licence"}
     assert sum(one["reminders"].get("queued", 0) for one in stages.values()) == 1
