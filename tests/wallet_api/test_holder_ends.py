@@ -25,6 +25,7 @@ from tests.fakes import FakeClock
 from tests.wallet_api.running import Department, Running
 from tests.wallet_api.showing import inspector, operator, refusal
 from wallet_api.cli import app
+from wallet_api.cli.console import console as printer
 from wallet_api.cli.intake import ROWS_REFUSED, WRONG_FILE
 from wallet_api.database import Database
 from wallet_api.reminding import HolderContacts, StoredChanges
@@ -320,7 +321,7 @@ def holders(*arguments: str) -> Any:
 def console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store with two drivers, and the folder for files."""
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(printer, "_width", 200)
     assert CliRunner().invoke(app, ["migrate"]).exit_code == 0
     asyncio.run(_fill())
     return tmp_path
