@@ -297,6 +297,7 @@ async def test_where_the_page_cannot_be_a_wallet_it_says_so(site: Site, settings
         text = (await client.get("/inbox")).text
     assert f'id="{told}"' in text
     assert 'id="inbox"' not in text
+    assert "inbox.js" not in text
 
 
 # ---- messages

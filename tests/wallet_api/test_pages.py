@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from graphlib import TopologicalSorter
 from html.parser import HTMLParser
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -21,6 +23,7 @@ from tests.wallet_api.page_site import Site, sample_site, serving, shown_by_work
 from wallet_api.routes import pages
 from wallet_api.tour import Step, cast, further, steps
 
+WEB = Path(pages.__file__).parents[1] / "web"
 LIVE_CODE = "1" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567" * 8
 VERDICTS = re.compile(r"有效|无效|通过|合格|\bin?valid|genuine|authentic|✓|✔|✅", re.IGNORECASE)
 
@@ -80,7 +83,7 @@ def _type(text: str, code: str = "some-licence") -> SimpleNamespace:
 PAGES = ["/", "/v", "/inbox", "/types", "/types?q=nothing", "/types/driving-licence", "/counter", "/outbox"]
 
 
-ASSETS = [f"/assets/{name}" for name in ("pages.css", "pages.js", "inbox.js", "mark.svg")]
+ASSETS = [f"/assets/{file.name}" for file in sorted(WEB.iterdir()) if file.suffix in (".css", ".js", ".svg")]
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -107,6 +110,20 @@ async def test_pages_and_assets_name_no_foreign_address(site: Site, path: str) -
     named = re.findall(r"(?:https?:)?//[a-z0-9.-]+[^\s\"'<)]*", answer.text)
     assert [address for address in named if not f"{address}/".startswith(allowed)] == []
     assert "@import" not in answer.text
+
+
+@pytest.mark.parametrize("path", ASSETS)
+async def test_an_asset_is_asked_for_each_time(site: Site, path: str) -> None:
+    """Scripts that import one another must be of one release."""
+    async with site.client() as client:
+        assert (await client.get(path)).headers["Cache-Control"] == "no-cache"
+
+
+def test_scripts_import_one_another_in_one_direction() -> None:
+    imports = {file.name: re.findall(r' from "\./(.+)";', file.read_text("utf-8")) for file in WEB.glob("*.js")}
+    order = list(TopologicalSorter(imports).static_order())
+    assert order.index("inbox-session.js") < order.index("inbox-push.js") < order.index("inbox.js")
+    assert set(order) <= imports.keys()
 
 
 @pytest.mark.parametrize("name", ["none.css", "start.html", "..%2Fapp.py", "%2e%2e%2fapp.py", ""])

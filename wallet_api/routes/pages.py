@@ -16,6 +16,8 @@ from wallet_api.tour import cast, further, steps
 
 _WEB = resources.files("wallet_api") / "web"
 _POLICY = "default-src 'self'; style-src 'self'; script-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+_MEDIA = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+_ASSETS = {one.name: _MEDIA[ending] for one in _WEB.iterdir() if (ending := one.name.rpartition(".")[2]) in _MEDIA}
 _pages = Environment(
     loader=FunctionLoader(lambda name: (_WEB / name).read_text("utf-8")),
     autoescape=select_autoescape(),
@@ -103,12 +105,10 @@ async def specimen(code: str, version: int, platform: AppPlatform) -> Response:
 
 @router.get("/assets/{name}")
 async def asset(name: str) -> Response:
-    """Style, script and mark of the pages."""
-    script = "text/javascript"
-    kinds = {"pages.css": "text/css", "pages.js": script, "inbox.js": script, "mark.svg": "image/svg+xml"}
-    if name not in kinds:
+    """Style, scripts and mark of the pages; asked for each time, for scripts must be of one release."""
+    if name not in _ASSETS:
         raise HTTPException(404, "there is no such asset")
-    return Response((_WEB / name).read_bytes(), media_type=kinds[name])
+    return Response((_WEB / name).read_bytes(), media_type=_ASSETS[name], headers={"Cache-Control": "no-cache"})
 
 
 def page(name: str, *, status: int = 200, **values: object) -> HTMLResponse:

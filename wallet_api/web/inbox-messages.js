@@ -1,0 +1,91 @@
+// The list of messages.
+
+import { find, root, timeText } from "./inbox-parts.js";
+import { call, gone } from "./inbox-session.js";
+
+const PAGE_SIZE = 20;
+const MOST = 100; // the API's own limit for one page
+const title = document.title;
+const list = find("#messages");
+let messages = [];
+let unreadShown = 0;
+let cursor = null;
+
+function drawn(message) {
+  const item = find("#message").content.firstElementChild.cloneNode(true);
+  const name = find(`[data-kind-name="${CSS.escape(message.kind)}"]`);
+  item.dataset.id = message.id;
+  item.querySelector("[data-title]").textContent = message.title;
+  item.querySelector("[data-text]").textContent = message.text;
+  item.querySelector("[data-kind]").append(name ? name.content.cloneNode(true) : message.kind);
+  item.querySelector("time").dateTime = message.received_at;
+  item.querySelector("time").textContent = timeText(message.received_at);
+  return item;
+}
+
+/** Show a page of messages after those; nothing once somebody has signed out meanwhile. */
+function drawPage(before, page) {
+  if (root.dataset.state === "signed-in") draw([...before, ...page.messages], page.unread, page.next_cursor);
+}
+
+/** Show these messages. What stays is not touched, so that focus and an open question stay too. */
+function draw(now, unread, next) {
+  [messages, unreadShown, cursor] = [now, unread, next];
+  const before = new Map([...list.children].map((item) => [item.dataset.id, item]));
+  const items = messages.map((one) => before.get(one.id) ?? drawn(one));
+  for (const item of before.values()) if (!items.includes(item)) item.remove();
+  items.forEach((item, at) => {
+    if (list.children[at] !== item) list.insertBefore(item, list.children[at] ?? null);
+    item.classList.toggle("unread", !messages[at].read_at);
+    for (const part of item.querySelectorAll("[data-unread-mark], [data-message=read]")) part.hidden = Boolean(messages[at].read_at);
+  });
+  find("#no-message").hidden = messages.length > 0;
+  find("#older").hidden = cursor === null;
+  find("#unread").hidden = unread === 0;
+  find("[data-unread]").textContent = unread;
+  find("[data-do=read-all]").disabled = unread === 0;
+  document.title = unread ? `(${unread}) ${title}` : title;
+}
+
+export const clear = () => draw([], 0, null);
+
+export async function reload() {
+  const limit = Math.min(MOST, Math.max(PAGE_SIZE, messages.length));
+  drawPage([], await (await call("GET", `inbox?limit=${limit}`)).json());
+}
+
+/** Load again where a glance, an event's {unread, newest_id}, tells of another list than the one shown. */
+export async function glance(data) {
+  if (!data) return; // a comment
+  const { unread, newest_id } = JSON.parse(data);
+  if (newest_id !== (messages[0]?.id ?? null) || unread !== unreadShown) await reload();
+}
+
+export async function older() {
+  const page = await (await call("GET", `inbox?limit=${PAGE_SIZE}&cursor=${encodeURIComponent(cursor)}`)).json();
+  drawPage(messages, page);
+}
+
+export async function readAll() {
+  await call("POST", "inbox/read-all");
+  await reload();
+}
+
+export async function onMessage(button, item) {
+  const asked = item.querySelector("[data-confirm]");
+  const path = `inbox/${item.dataset.id}`;
+  if (button.dataset.message === "read") await call("POST", `${path}/read`);
+  else if (button.dataset.message === "confirm") {
+    const next = item.nextElementSibling ?? item.previousElementSibling;
+    await call("DELETE", path).catch(gone("message_not_found"));
+    await reload();
+    (next?.querySelector("[data-message=delete]") ?? find("[data-do=sign-out]")).focus({ preventScroll: true });
+    return;
+  } else {
+    asked.hidden = button.dataset.message === "keep";
+    item.querySelector("[data-message=delete]").hidden = !asked.hidden;
+    item.querySelector(asked.hidden ? "[data-message=delete]" : "[data-message=keep]").focus();
+    return;
+  }
+  await reload();
+}
