@@ -44,8 +44,8 @@ class Site:
 
 
 @contextmanager
-def sample_site(runner: asyncio.Runner, data_dir: Path, **more: Any) -> Iterator[Site]:
-    """An embedded platform with a small sample in it; the free port is its PUBLIC_URL's."""
+def sample_site(runner: asyncio.Runner, data_dir: Path, *, path: str = "", **more: Any) -> Iterator[Site]:
+    """An embedded platform with a small sample in it; the free port is its PUBLIC_URL's, and so is `path`."""
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     settings = Settings(
@@ -54,7 +54,7 @@ def sample_site(runner: asyncio.Runner, data_dir: Path, **more: Any) -> Iterator
         data_dir=data_dir,
         database_url=f"sqlite:///{data_dir / 'pages.db'}",
         listen_port=port,
-        public_url=f"http://127.0.0.1:{port}",
+        public_url=f"http://127.0.0.1:{port}{path}",
         embedded_worker=False,
         **more,
     )

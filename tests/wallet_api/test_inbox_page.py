@@ -10,11 +10,12 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, Locator, Page, Route, expect
+from playwright.async_api import Browser, CDPSession, Locator, Page, Route, expect
 from sqlalchemy import update
 
 from credentials.registry import Holder
@@ -40,6 +41,8 @@ KEPT = """async () => {
     const pulled = key ? await crypto.subtle.exportKey("pkcs8", key).then(() => "out", (error) => error.name) : null;
     return { names, pulled, tokens: session ? [session.token, session.refresh] : [] };
 }"""
+WORKERS = """async () => (await navigator.serviceWorker.getRegistrations())
+    .map((one) => [one.scope, one.active.scriptURL])"""
 OVER = """async () => {
     const opening = indexedDB.open(`liangzheng.inbox ${document.getElementById("inbox").dataset.issuer}`);
     await new Promise((resolve) => (opening.onsuccess = resolve));
@@ -85,12 +88,12 @@ def served(runner: asyncio.Runner, site: Site) -> Iterator[Site]:
 @pytest.fixture(scope="module")
 def anybody(runner: asyncio.Runner, site: Site) -> Iterator[Holder]:
     """Sample citizens, one after the other: each sign-in has a holder of its own."""
+    return iter(runner.run(citizens(site)))
 
-    async def holders() -> Sequence[Holder]:
-        async with site.platform.database.snapshot() as session:
-            return await site.platform.registry.holders(session, 1000)
 
-    return (holder for holder in runner.run(holders()) if holder.code_type == "111")
+async def citizens(site: Site) -> Sequence[Holder]:
+    async with site.platform.database.snapshot() as session:
+        return [one for one in await site.platform.registry.holders(session, 1000) if one.code_type == "111"]
 
 
 Open = Callable[..., Any]
@@ -394,13 +397,7 @@ async def test_a_browser_is_subscribed_and_shows_what_the_platform_pushes(open_i
         script = subscribing(subscriber.subscription)
         async with open_inbox(script=script, permissions=["notifications"]) as (seen, holder_id):
             page, push = seen.page, seen.page.locator("#push")
-            tools = await page.context.new_cdp_session(page)
-            registrations: list[str] = []
-            tools.on(
-                "ServiceWorker.workerRegistrationUpdated",
-                lambda event: registrations.extend(one["registrationId"] for one in event["registrations"]),
-            )
-            await tools.send("ServiceWorker.enable")
+            tools, registrations = await worker_tools(page)
             await page.get_by_role("button", name="Receive reminders in this browser").click()
             await expect(push).to_have_attribute("data-state", "on")
             assert await devices(served, holder_id) == 1
@@ -424,6 +421,18 @@ async def test_a_browser_is_subscribed_and_shows_what_the_platform_pushes(open_i
             assert await page.evaluate("localStorage.stub") is None
             await page.reload()
             await expect(push).to_have_attribute("data-state", "off")
+
+
+async def worker_tools(page: Page) -> tuple[CDPSession, list[str]]:
+    """The developer tools of the page's service workers, and the ids of registrations, the newest last."""
+    tools = await page.context.new_cdp_session(page)
+    registrations: list[str] = []
+    tools.on(
+        "ServiceWorker.workerRegistrationUpdated",
+        lambda event: registrations.extend(one["registrationId"] for one in event["registrations"]),
+    )
+    await tools.send("ServiceWorker.enable")
+    return tools, registrations
 
 
 async def delivered(site: Site, holder_id: str) -> str:
@@ -528,6 +537,44 @@ async def test_a_platform_without_web_push_says_so(open_inbox: Open) -> None:
         await seen.page.route("**/api/v1/push-key", lambda route: refuse(route, 404, "web_push_unavailable"))
         await seen.page.reload()
         await expect(seen.page.locator("#push")).to_have_attribute("data-state", "unavailable")
+
+
+# ---- under a path
+
+
+@pytest.fixture
+def served_under_a_path(runner: asyncio.Runner, tmp_path: Path) -> Iterator[Site]:
+    with sample_site(runner, tmp_path, path="/city", dpop_nonce_required=True) as site, serving(runner, site) as served:
+        yield served
+
+
+@pytest.mark.browser
+async def test_under_a_path_nothing_is_asked_for_outside_it(browser: Browser, served_under_a_path: Site) -> None:
+    """Stubbed: the subscription, and the push service's last step (see the first test of push)."""
+    site = served_under_a_path
+    public_url = site.settings.public_url
+    with far_end.serving(PushService()) as service:
+        subscriber = Subscriber(service)
+        script = subscribing(subscriber.subscription)
+        async with visit(browser, site, f"{public_url}/inbox", script=script, permissions=["notifications"]) as seen:
+            page, push = seen.page, seen.page.locator("#push")
+            tools, registrations = await worker_tools(page)
+            holder_id = await sign_in(page, (await citizens(site))[0])
+            assert page.url == f"{public_url}/inbox"
+            await button(page, "subscribe").click()
+            await expect(push).to_have_attribute("data-state", "on")
+            assert await page.evaluate(WORKERS) == [[f"{public_url}/", f"{public_url}/push-worker.js"]]
+            await tell(site, holder_id, "path", channels=("inbox", "push"))
+            await expect(page.locator(".message")).to_have_count(1, timeout=15_000)
+            data = json.dumps(subscriber.read(service.received[0][2]))
+            pushed = {"origin": site.settings.url_origin, "registrationId": registrations[-1], "data": data}
+            ((*_, tag, icon),) = await shown_by_worker(page, tools, pushed)
+            assert (tag, icon) == (await delivered(site, holder_id), f"{public_url}/assets/mark.svg")
+            await button(page, "sign-out").click()
+            await expect(button(page, "sign-in")).to_be_visible()
+            assert await devices(site, holder_id) == 0
+            forgive(seen)
+    assert [url for url in seen.asked if not url.startswith(f"{public_url}/")] == []
 
 
 # ---- settings
