@@ -47,7 +47,7 @@ class Inbox:
     """Writes, lists and marks a holder's messages."""
 
     name = "inbox"
-    batch = 100
+    batch = 500
 
     def __init__(self, clock: Clock, cipher: FieldCipher, uow: UnitOfWork) -> None:
         self._clock = clock

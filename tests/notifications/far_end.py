@@ -55,7 +55,9 @@ def serving(server: _Server) -> Iterator[_Server]:
     with server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield server
-        server.over.set()
-        server.shutdown()
-        thread.join()
+        try:
+            yield server
+        finally:  # also when a test fails: the thread would keep the run from ending
+            server.over.set()
+            server.shutdown()
+            thread.join()
