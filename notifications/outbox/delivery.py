@@ -29,17 +29,23 @@ class _Round:
     channel with much to do gets its part, and none waits for a slow one."""
 
     left: dict[str, int]
+    asked_for: Counter[str] = field(default_factory=Counter)  # by claims that are under way
     outcomes: Counter[MessageState] = field(default_factory=Counter)
 
     @property
     def over(self) -> bool:
         return not all(self.left.values())
 
-    def take(self, channel: Channel) -> int:
+    def ask(self, channel: Channel) -> int:
         """How many a channel may claim next."""
-        taken = 0 if self.over else min(channel.batch, self.left[channel.name])
-        self.left[channel.name] -= taken
-        return taken
+        wanted = 0 if self.over else min(channel.batch, self.left[channel.name] - self.asked_for[channel.name])
+        self.asked_for[channel.name] += wanted
+        return wanted
+
+    def took(self, channel: Channel, wanted: int, claimed: int) -> None:
+        """What came of asking."""
+        self.asked_for[channel.name] -= wanted
+        self.left[channel.name] -= claimed
 
 
 class Delivering:
@@ -96,7 +102,7 @@ class Delivering:
     async def _work(self, uow: UnitOfWork, channel: Channel, part: _Round) -> bool:
         """Empty a channel's queue; gives whether there was anything."""
         worked = False
-        while wanted := part.take(channel):
+        while wanted := part.ask(channel):
             now = self._clock.now()
             async with uow.transaction() as session:
                 claimed = await ClaimRepository(session).claim(
@@ -106,7 +112,7 @@ class Delivering:
                     now + timedelta(seconds=self._policy.lease_s),
                     urgent_only=self._urgent_only(channel.name, now),
                 )
-            part.left[channel.name] += wanted - len(claimed)
+            part.took(channel, wanted, len(claimed))
             if not claimed:
                 break
             worked = True

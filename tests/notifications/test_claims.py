@@ -57,6 +57,15 @@ async def test_each_channel_has_its_part_of_a_round_whatever_it_takes_at_once(ci
     assert await city.counts() == {("inbox", "delivered"): 40, ("push", "delivered"): 40}
 
 
+async def test_a_channel_that_takes_all_at_once_leaves_the_others_their_part(city: City) -> None:
+    greedy, late = FakeChannel("inbox"), city.push
+    greedy.batch = 20
+    city.configure(greedy, late)
+    await notify(city, notice(1), notice(2))
+    await city.outbox.deliver(city.database, limit=20)
+    assert await city.counts() == {("inbox", "delivered"): 2, ("push", "delivered"): 2}
+
+
 async def test_a_slow_channel_does_not_hold_the_others_back(city: City) -> None:
     all_but_one = asyncio.Event()
 
