@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, exists, literal, or_, select, update
+from sqlalchemy import ColumnElement, delete, exists, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -20,14 +20,6 @@ _messages = OutboxMessageRow.metadata.tables["outbox_message"]
 _entries = OutboxEntryRow.metadata.tables["outbox_entry"]
 _m, _e = _messages.c, _entries.c
 _Conditions = Sequence[ColumnElement[bool]]
-
-# Run once for many rows. `told_…`: a parameter may not have the name of a column that the statement sets.
-_CLOSED = ("state", "reason", "provider", "provider_ref", "attempts", "not_before", "closed_at", "delivered_at")
-_CLOSING = (
-    update(_messages)
-    .where(_m.id == bindparam("told_id"))
-    .values({"claim": None} | {name: bindparam(f"told_{name}") for name in _CLOSED})
-)
 
 
 class ClaimRepository:
@@ -101,7 +93,8 @@ class ClaimRepository:
         held = {(row.id, row.claim): row for row in await self._run(locked.order_by(_m.id).with_for_update())}
         mine = [(held[key], *pair) for pair in outcomes if (key := (pair[0].id, pair[0].claim)) in held]
         if mine:
-            await self._run(_CLOSING, [_closed(row, message, outcome, now) for row, message, outcome in mine])
+            closed = [_closed(row, message, outcome, now) for row, message, outcome in mine]
+            await OutboxRepository(self._session).set_each(closed)
         return frozenset(row.id for row, _, _ in mine)
 
     async def fall_back(self, waiting: Sequence[tuple[Claimed, datetime]], now: datetime) -> None:
@@ -196,10 +189,10 @@ def _follower(draft: Draft) -> Draft:
 
 
 def _closed(row: Any, message: Claimed, outcome: Outcome, now: datetime) -> dict[str, object]:
-    """The parameters of `_CLOSING`."""
-    told = {
+    return {
         "id": row.id,
         "state": outcome.state,
+        "claim": None,
         "reason": outcome.reason,
         "provider": row.provider if outcome.provider_stays else outcome.provider,
         "provider_ref": outcome.provider_ref,
@@ -208,4 +201,3 @@ def _closed(row: Any, message: Claimed, outcome: Outcome, now: datetime) -> dict
         "closed_at": None if outcome.state is MessageState.PENDING else now,
         "delivered_at": now if outcome.state is MessageState.DELIVERED else None,
     }
-    return {f"told_{name}": value for name, value in told.items()}

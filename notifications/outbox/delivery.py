@@ -92,9 +92,8 @@ class Delivering:
     async def waits(self, session: AsyncSession) -> bool:
         """See `Outbox.waits`."""
         now = self._clock.now()
-        return await ClaimRepository(session).has_due(
-            {name: self._urgent_only(name, now) for name in self._channels}, now
-        )
+        channels = {name: self._urgent_only(name, now) for name in self._channels}
+        return await ClaimRepository(session).has_due(channels, now)
 
     def _urgent_only(self, channel: str, now: datetime) -> bool:
         return channel in RINGING and self._policy.quiet is not None and self._policy.quiet.include(now)

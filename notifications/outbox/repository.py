@@ -21,14 +21,6 @@ _m, _e, _r = _messages.c, _entries.c, _receipts.c
 _OPEN = (MessageState.PENDING, MessageState.CLAIMED)
 _HOLDER_GONE = and_(_m.state == MessageState.CANCELLED, _m.reason == HOLDER_GONE)
 
-# Run once for many rows. `told_…`: a parameter may not have the name of a column that the statement sets.
-_SETTLED = ("state", "reason", "delivered_at")
-_SETTLING = (
-    update(_messages)
-    .where(_m.id == bindparam("told_id"))
-    .values({name: bindparam(f"told_{name}") for name in _SETTLED})
-)
-
 
 class OutboxRepository:
     """Statements in the caller's transaction."""
@@ -148,10 +140,21 @@ class OutboxRepository:
         sent = found.where(_m.state == MessageState.SENT).limit(limit)
         rows = await self._run(sent.with_for_update(of=_messages, skip_locked=True))
         if rows:
-            await self._run(_SETTLING, [_settled(row) for row in rows])
+            await self.set_each([_settled(row) for row in rows])
             done = [(row.provider, row.provider_ref) for row in rows]
             await self._run(delete(_receipts).where(tuple_(_r.provider, _r.provider_ref).in_(done)))
         return len(rows)
+
+    async def set_each(self, rows: Sequence[Mapping[str, object]]) -> None:
+        """Set columns of messages that this transaction has locked.
+
+        Args:
+            rows: at least one, each the `id` and the columns to set, which are the same in all.
+        """
+        # A parameter may not have the name of a column that the statement sets.
+        columns: dict[str, Any] = {name: bindparam(f"to_{name}") for name in rows[0] if name != "id"}
+        statement = update(_messages).where(_m.id == bindparam("to_id")).values(columns)
+        await self._run(statement, [{f"to_{name}": value for name, value in row.items()} for row in rows])
 
     async def counts(self) -> dict[tuple[str, str], int]:
         """Messages by (channel, state)."""
@@ -219,15 +222,10 @@ class OutboxRepository:
 
 
 def _settled(row: Any) -> dict[str, object]:
-    """The parameters of `_SETTLING`."""
-    state = MessageState.DELIVERED if row.delivered else MessageState.FAILED
-    reason = None if row.delivered else row.reason or "undelivered"
-    return {
-        "told_id": row.id,
-        "told_state": state,
-        "told_reason": reason,
-        "told_delivered_at": row.received_at if row.delivered else None,
-    }
+    if row.delivered:
+        return {"id": row.id, "state": MessageState.DELIVERED, "reason": None, "delivered_at": row.received_at}
+    reason = row.reason or "undelivered"
+    return {"id": row.id, "state": MessageState.FAILED, "reason": reason, "delivered_at": None}
 
 
 def of_messages(ids: Collection[str]) -> ColumnElement[bool]:

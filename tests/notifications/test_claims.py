@@ -85,7 +85,7 @@ async def test_a_slow_channel_does_not_hold_the_others_back(city: City) -> None:
     await notify(city, *(notice(number) for number in range(6)))
     await city.outbox.deliver(city.database, limit=5)
     assert len(fast.sent) == 5
-    assert len(slow.sent) <= 4  # what was under way, and hardly more
+    assert len(slow.sent) <= 2  # what was under way, and no more
 
 
 async def waits(city: City) -> bool:
