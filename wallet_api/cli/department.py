@@ -10,6 +10,7 @@ import orjson
 import typer
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from rich.markup import escape
 
 from credentials.keys.formats.jwk import KeyMalformed, PublicJwk
 from credentials.registry import SHANGHAI
@@ -144,6 +145,22 @@ async def register_client(
         jwk = PublicJwk.from_key(key.public_key())
         await platform.oauth.register_client(session, client_id, name, authorities, jwk, scope)
     return keep_client_key(platform.settings, client_id, key)
+
+
+async def show_clients(scope: str, may: str, nobody: str) -> None:
+    """Print the machines that may be granted a scope, and which of them are suspended.
+
+    Args:
+        may: what those that are active may do.
+        nobody: what to say when there is none.
+    """
+    async with opened(start=False) as platform, platform.database.snapshot() as session:
+        clients = await platform.oauth.clients(session, scope)
+    for one in clients:
+        state = f"[green]{may}[/]" if one.active else "[red]suspended[/]"
+        console.print(f"{one.client_id}  {state}  {escape(one.name)}")
+    if not clients:
+        console.print(nobody)
 
 
 def new_client_key() -> ec.EllipticCurvePrivateKey:

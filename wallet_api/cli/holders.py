@@ -14,7 +14,7 @@ from credentials.registry import EndOutcome, HolderEnd, RowError, end_from_line
 from credentials.registry.formats.holder_ends import MAX_ROWS
 from credentials.registry.formats.ndjson import LineSplitter
 from wallet_api.cli.console import console, fail, opened, run
-from wallet_api.cli.department import keep_client_key, new_client_key, public_key
+from wallet_api.cli.department import keep_client_key, new_client_key, public_key, show_clients
 from wallet_api.cli.intake import PIECE_BYTES, REJECTIONS_SHOWN, ROWS_REFUSED, WRONG_FILE
 from wallet_api.oauth import REGISTER_SCOPE, OAuthError
 
@@ -43,7 +43,7 @@ def register(
 @app.command("list")
 def list_registers() -> None:
     """Show all registers' systems."""
-    run(_list())
+    run(show_clients(REGISTER_SCOPE, "may report", "no register may report"))
 
 
 @app.command()
@@ -98,16 +98,6 @@ async def _register(client_id: str, name: str, jwk: PublicJwk | None) -> None:
             f"its private key is in {keep_client_key(platform.settings, client_id, key)}" if key else "by its own key"
         )
     console.print(f"[green]✓[/] {client_id} may report ends of holders; {kept}")
-
-
-async def _list() -> None:
-    async with opened(start=False) as platform, platform.database.snapshot() as session:
-        clients = await platform.oauth.clients(session, REGISTER_SCOPE)
-    for one in clients:
-        state = "[green]may report[/]" if one.active else "[red]suspended[/]"
-        console.print(f"{one.client_id}  {state}  {escape(one.name)}")
-    if not clients:
-        console.print("no register may report")
 
 
 async def _set_active(client_id: str, *, active: bool) -> None:

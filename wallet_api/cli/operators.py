@@ -7,7 +7,7 @@ from rich.markup import escape
 
 from credentials.registry import SHANGHAI
 from wallet_api.cli.console import console, fail, opened, run
-from wallet_api.cli.department import register_client
+from wallet_api.cli.department import register_client, show_clients
 from wallet_api.oauth import OPERATOR_SCOPE, OAuthError
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
@@ -27,7 +27,7 @@ def register(client_id: ClientId, name: Annotated[str, typer.Option(help="For pe
 @app.command("list")
 def list_operators() -> None:
     """Show all operators' systems."""
-    run(_list())
+    run(show_clients(OPERATOR_SCOPE, "may work", "no operator is registered"))
 
 
 @app.command()
@@ -54,16 +54,6 @@ async def _register(client_id: str, name: str) -> None:
     async with opened() as platform:
         key_file = await register_client(platform, client_id, name, [], OPERATOR_SCOPE)
     console.print(f"[green]✓[/] {client_id} is registered; its private key is in {key_file}")
-
-
-async def _list() -> None:
-    async with opened(start=False) as platform, platform.database.snapshot() as session:
-        clients = await platform.oauth.clients(session, OPERATOR_SCOPE)
-    for one in clients:
-        state = "[green]may work[/]" if one.active else "[red]suspended[/]"
-        console.print(f"{one.client_id}  {state}  {escape(one.name)}")
-    if not clients:
-        console.print("no operator is registered")
 
 
 async def _set_active(client_id: str, *, active: bool) -> None:
