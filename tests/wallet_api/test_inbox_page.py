@@ -105,17 +105,11 @@ def open_inbox(browser: Browser, served: Site, anybody: Iterator[Holder]) -> Ope
 
     @asynccontextmanager
     async def opened(**more: Any) -> AsyncIterator[tuple[Visit, str]]:
-        async with visit(browser, served, "/inbox", **more) as seen:
+        async with visit(browser, served, "/inbox", refusals=True, **more) as seen:
             holder_id = await sign_in(seen.page, next(anybody))
             yield seen, holder_id
-            forgive(seen)
 
     return opened
-
-
-def forgive(seen: Visit) -> None:
-    """Chromium writes every refused request to its console; the first proof without a nonce is one."""
-    seen.complaints[:] = [line for line in seen.complaints if not line.startswith("Failed to load resource")]
 
 
 def button(page: Page, name: str) -> Locator:
@@ -218,7 +212,7 @@ async def test_an_answer_that_comes_after_signing_out_is_not_shown(open_inbox: O
 async def test_who_declines_is_told_and_may_try_again(
     browser: Browser, served: Site, anybody: Iterator[Holder]
 ) -> None:
-    async with visit(browser, served, "/inbox") as seen:
+    async with visit(browser, served, "/inbox", refusals=True) as seen:
         page = seen.page
         await button(page, "sign-in").click()
         await page.locator(".person").first.click()
@@ -228,7 +222,6 @@ async def test_who_declines_is_told_and_may_try_again(
         await is_told(page.locator("#sign-in-problem"), "You declined")
         assert urlsplit(page.url).query == ""
         await sign_in(page, next(anybody))
-        forgive(seen)
 
 
 @pytest.mark.browser
@@ -556,7 +549,8 @@ async def test_under_a_path_nothing_is_asked_for_outside_it(browser: Browser, se
     with far_end.serving(PushService()) as service:
         subscriber = Subscriber(service)
         script = subscribing(subscriber.subscription)
-        async with visit(browser, site, f"{public_url}/inbox", script=script, permissions=["notifications"]) as seen:
+        allowed: dict[str, Any] = {"script": script, "permissions": ["notifications"]}
+        async with visit(browser, site, f"{public_url}/inbox", refusals=True, **allowed) as seen:
             page, push = seen.page, seen.page.locator("#push")
             tools, registrations = await worker_tools(page)
             holder_id = await sign_in(page, (await citizens(site))[0])
@@ -573,7 +567,6 @@ async def test_under_a_path_nothing_is_asked_for_outside_it(browser: Browser, se
             await button(page, "sign-out").click()
             await expect(button(page, "sign-in")).to_be_visible()
             assert await devices(site, holder_id) == 0
-            forgive(seen)
     assert [url for url in seen.asked if not url.startswith(f"{public_url}/")] == []
 
 

@@ -253,7 +253,7 @@ async def test_the_health_is_told_as_it_is(
     async def answer(route: Route) -> None:
         await (route.fulfill(status=status, body=body) if status else route.abort())
 
-    async with visit(browser, served) as seen:
+    async with visit(browser, served, refusals=True) as seen:
         health = seen.page.locator("#health")
         await expect(health).to_have_attribute("data-state", "ok")
         await expect(health.get_by_role("status")).to_have_text("Ready", use_inner_text=True)
@@ -263,8 +263,6 @@ async def test_the_health_is_told_as_it_is(
         await expect(health.get_by_role("status")).to_contain_text(told, use_inner_text=True)
         if state != "ok":
             await expect(health.get_by_text("Ready", exact=True)).to_be_hidden()
-        # Chromium writes every failed fetch to its console; those are ours.
-        seen.complaints[:] = [line for line in seen.complaints if not line.startswith("Failed to load resource")]
 
 
 @pytest.mark.browser
@@ -366,7 +364,8 @@ async def test_the_pages_of_types_are_dark_where_that_is_wanted(browser: Browser
 
 @pytest.mark.browser
 async def test_a_search_without_results_and_an_unknown_type_say_so(browser: Browser, served: Site) -> None:
-    async with visit(browser, served, "/types?q=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E") as seen:
+    hostile = "/types?q=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E"
+    async with visit(browser, served, hostile, refusals=True) as seen:
         await expect(seen.page.locator("#nothing-found")).to_be_visible()
         await expect(seen.page.get_by_role("searchbox")).to_have_value("<img src=x onerror=alert(1)>")
         await expect(seen.page.locator(".type")).to_have_count(0)
@@ -377,7 +376,6 @@ async def test_a_search_without_results_and_an_unknown_type_say_so(browser: Brow
             await expect(seen.page.get_by_role("heading", level=1)).to_have_text(
                 "Directory of licence types", use_inner_text=True
             )
-        seen.complaints[:] = [line for line in seen.complaints if not line.startswith("Failed to load resource")]
 
 
 @pytest.mark.browser
