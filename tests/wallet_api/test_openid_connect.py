@@ -259,7 +259,7 @@ class LyingProvider:
             return httpx.Response(200, json={"sub": "s", **self.userinfo})
         header = bent({"alg": "ES256", "kid": "1"}, self.header)
         tokens = {"access_token": "a", "token_type": "Bearer", "id_token": jwt(self.signed_by, header, self.claims)}
-        return httpx.Response(self.status, json=bent(tokens, self.tokens))
+        return httpx.Response(self.status, content=json.dumps(bent(tokens, self.tokens)))  # NaN included
 
 
 def relying_party(liar: LyingProvider, clock: FakeClock) -> OpenIdProvider:
