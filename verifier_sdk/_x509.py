@@ -18,6 +18,7 @@ from typing import TypeVar
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtensionOID, NameOID, SignatureAlgorithmOID
 
@@ -127,6 +128,9 @@ def _anchor_of(chain: Sequence[x509.Certificate], anchors: Sequence[x509.Certifi
 def _expect_signed_by(child: x509.Certificate, parent: x509.Certificate) -> None:
     if child.signature_algorithm_oid not in _SIGNATURES:
         raise Fault("a certificate is signed with an algorithm that is not allowed", "chain")
+    # The library reads a bit string of fewer bits as whole octets: one certificate would have several forms.
+    if not child.public_bytes(Encoding.DER).endswith(b"\0" + child.signature):
+        raise Fault("a certificate's signature is not a whole number of octets", "chain")
     try:
         child.verify_directly_issued_by(parent)
     except (InvalidSignature, *_UNREADABLE) as error:

@@ -146,6 +146,19 @@ def test_the_purposes_are_those_of_the_format() -> None:
     assert {purpose: purpose_oid(purpose) for purpose in PURPOSES} == PURPOSES
 
 
+@pytest.mark.parametrize("unused_bits", [1, 2])
+def test_a_signature_is_whole_octets(issuer: Issuer, unused_bits: int) -> None:
+    """Bits that do not count are zero in DER: only a signature that ends in such bits could pass."""
+    good = issuer.leaf("pass")
+    while good.certificate.signature[-1] & 3:
+        good = issuer.leaf("pass")
+    length = len(good.certificate.signature)
+    other = good.der[: -length - 1] + bytes([unused_bits]) + good.der[-length:]
+    assert check(issuer, [good])
+    with pytest.raises(Fault):
+        validate([other], [issuer.root.certificate], "pass")
+
+
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.data())
 def test_any_bytes_give_a_path_or_a_fault(data: st.DataObject, issuer: Issuer) -> None:

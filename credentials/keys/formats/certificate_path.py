@@ -89,7 +89,8 @@ def validate_path(
 ) -> CertificatePath:
     """Validate a chain up to one of our anchors, in these steps:
 
-    1. Bounded number and size; every certificate is readable.
+    1. Bounded number and size; every certificate is readable, and its signature a whole number of octets: the library
+       reads no further into that bit string, so that one certificate would have several forms.
     2. The path of RFC 5280 §6.1 from the leaf to an anchor, at `now`.
     3. It runs through exactly the certificates given, in their order; none is an anchor (HAIP 1.0 §7).
     4. The leaf is not self-issued, no CA, may sign data, its key is on P-256, and it is good for `purpose`.
@@ -113,6 +114,8 @@ def validate_path(
         raise CertificatePathInvalid("no anchor is configured, so that nothing is trusted")
     try:
         chain = tuple(map(x509.load_der_x509_certificate, chain_der))
+        if not all(der.endswith(b"\0" + one.signature) for der, one in zip(chain_der, chain, strict=True)):
+            raise CertificatePathInvalid("a certificate's signature is not a whole number of octets")
         path = _build(chain, anchors, now)  # (2)
         _expect_exactly(chain, path, anchors)  # (3)
         key = _expect_leaf(chain[0], purpose)  # (4)

@@ -190,6 +190,19 @@ def test_any_bytes_are_refused(chain: list[bytes]) -> None:
         validate_path(chain, [ROOT.certificate], NOW)
 
 
+@pytest.mark.parametrize("unused_bits", [1, 2])
+def test_a_signature_is_whole_octets(unused_bits: int) -> None:
+    """Bits that do not count are zero in DER: only a signature that ends in such bits could pass."""
+    good = leaf()
+    while good.certificate.signature[-1] & 3:
+        good = leaf()
+    length = len(good.certificate.signature)
+    other = good.der[: -length - 1] + bytes([unused_bits]) + good.der[-length:]
+    assert checked([good])
+    with pytest.raises(CertificatePathInvalid, match="octets"):
+        validate_path([other], [ROOT.certificate], NOW)
+
+
 FLIPPED = leaf()
 
 
