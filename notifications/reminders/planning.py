@@ -75,6 +75,16 @@ def wanted(
     return found
 
 
+def is_obsolete(standing: Reminder, plans: Mapping[tuple[str, date, str, str], Plan]) -> bool:
+    """Whether no plan asks for a reminder any more, or asks for one that is not yet sent on another day.
+
+    Args:
+        plans: by occasion.
+    """
+    plan = plans.get(standing.plan.occasion)
+    return plan is None or (standing.state is ReminderState.PLANNED and standing.plan.due_on != plan.due_on)
+
+
 def newest_of_each_licence(due: Iterable[Reminder], queued: Iterable[Reminder]) -> list[Reminder]:
     """Of one holder's reminders that are due, the latest stage of each licence; the others are overtaken.
 

@@ -1,7 +1,8 @@
 """All SQL of the reminders.
 
 Locks: a change locks reminders and then outbox rows, and waits for them; queueing never waits for a reminder (SKIP
-LOCKED), so that the two cannot wait for each other.
+LOCKED), so that the two cannot wait for each other. A row of `reminder_planned` is written and deleted by who has
+locked its reminder.
 """
 
 import secrets
@@ -9,13 +10,14 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import delete, exists, literal, select, update
+from sqlalchemy import bindparam, delete, exists, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications.reminders.models import Plan, Reminder, ReminderState
 from notifications.reminders.tables import (
     FollowedLicenceRow,
+    PlannedReminderRow,
     ReminderDigestRow,
     ReminderRow,
     ReminderRulesRow,
@@ -23,14 +25,15 @@ from notifications.reminders.tables import (
 )
 
 _reminders = ReminderRow.metadata.tables["reminder"]
+_planned = PlannedReminderRow.metadata.tables["reminder_planned"]
 _followed = FollowedLicenceRow.metadata.tables["reminder_followed_licence"]
 _rules = ReminderRulesRow.metadata.tables["reminder_rules"]
 _digests = ReminderDigestRow.metadata.tables["reminder_digest"]
-_r, _d = _reminders.c, _digests.c
+_r, _p, _d = _reminders.c, _planned.c, _digests.c
 _off = ReminderSwitchRow.metadata.tables["reminder_switched_off"].c
 
 _KEY = ("licence_id", "licence_version", "valid_until", "stage", "holder_id")
-_IS_ON = _r.type_code.not_in(select(_off.type_code))  # hashed once a statement: an operator's few types
+_IS_ON = _p.type_code.not_in(select(_off.type_code))  # hashed once a statement: an operator's few types
 _PLAN = (_r.licence_id, _r.licence_version, _r.type_code, _r.valid_until, _r.stage, _r.due_on, _r.holder_id)
 
 
@@ -83,16 +86,32 @@ class ReminderRepository:
             for plan in plans
         ]
         statement = insert(_reminders)
+        new = statement.excluded
         statement = statement.on_conflict_do_update(
             index_elements=_KEY,
-            set_={"state": ReminderState.PLANNED, "changed_at": statement.excluded.changed_at},
+            set_={"state": ReminderState.PLANNED, "due_on": new.due_on, "changed_at": new.changed_at},
             where=_r.state == ReminderState.WITHDRAWN,
         )
-        return len(await self._run(statement.returning(_r.id), values))
+        planned = [_r.due_on, _r.holder_id, _r.id.label("reminder_id"), _r.type_code]
+        added = [dict(row._mapping) for row in await self._run(statement.returning(*planned), values)]
+        if added:
+            await self._run(insert(_planned), added)
+        return len(added)
 
-    async def move(self, ids: Collection[str], state: ReminderState, now: datetime) -> None:
-        """Set the state of reminders that this transaction has locked."""
+    async def move(self, reminders: Collection[Reminder], state: ReminderState, now: datetime) -> None:
+        """Give reminders that this transaction has locked a state in which they are not planned."""
+        if not reminders:
+            return
+        ids = [one.id for one in reminders]
         await self._run(update(_reminders).where(_r.id.in_(ids)).values(state=state, changed_at=now))
+        planned = [
+            {"on": one.plan.due_on, "of": one.plan.holder_id, "id": one.id}
+            for one in reminders
+            if one.state is ReminderState.PLANNED
+        ]
+        if planned:
+            this = (_p.due_on == bindparam("on"), _p.holder_id == bindparam("of"), _p.reminder_id == bindparam("id"))
+            await self._run(delete(_planned).where(*this), planned)
 
     async def outdated_type(self, rules: Mapping[str, str]) -> tuple[str, str | None] | None:
         """A type that is planned by other rules than these, or not yet to the end, and the place to go on from.
@@ -124,11 +143,11 @@ class ReminderRepository:
         reading: each has its own part of a long morning. A holder of both is waited for; all insert in the order of
         the holders, so that nobody waits in a circle.
         """
-        had_one = exists().where(_d.holder_id == _r.holder_id, _d.day == day)
+        had_one = exists().where(_d.holder_id == _p.holder_id, _d.day == day)
         first = (
-            select(_r.holder_id)
-            .where(_r.state == ReminderState.PLANNED, _r.due_on <= day, ~had_one, _IS_ON)
-            .order_by(_r.due_on, _r.holder_id)
+            select(_p.holder_id)
+            .where(_p.due_on <= day, ~had_one, _IS_ON)
+            .order_by(_p.due_on, _p.holder_id)
             .limit(limit)
             .with_for_update(skip_locked=True)
             .subquery()
@@ -146,8 +165,11 @@ class ReminderRepository:
 
         Holders of whom a licence is being changed at this instant are left out altogether, for a moment later.
         """
-        statement = select(_r.id, _r.state, *_PLAN).where(
-            _r.holder_id.in_(holder_ids), _r.state == ReminderState.PLANNED, _r.due_on <= day, _IS_ON
+        is_planned = (_p.due_on == _r.due_on) & (_p.holder_id == _r.holder_id) & (_p.reminder_id == _r.id)
+        statement = (
+            select(_r.id, _r.state, *_PLAN)
+            .join(_planned, is_planned)
+            .where(_r.holder_id.in_(holder_ids), _r.due_on <= day, _IS_ON)
         )
         locked = await self._reminders(statement.order_by(_r.valid_until, _r.id).with_for_update(skip_locked=True))
         taken = {reminder.id for reminder in locked}

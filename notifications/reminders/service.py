@@ -84,8 +84,8 @@ class ReminderService:
         plans = {plan.occasion: plan for each in wanted.values() for plan in each}
         queued = [one.id for one in standing if one.state is ReminderState.QUEUED and one.plan.occasion in plans]
         kept_back = await self._outbox.kept_back(session, queued)  # their holder was gone, and is back
-        known = {one.plan.occasion for one in standing if one.id not in kept_back}
-        obsolete = [one for one in standing if one.plan.occasion not in plans or one.id in kept_back]
+        obsolete = [one for one in standing if one.id in kept_back or planning.is_obsolete(one, plans)]
+        known = {one.plan.occasion for one in set(standing).difference(obsolete)}
         withdrawn = await self._withdraw(session, obsolete)
         return await repository.add([plan for key, plan in plans.items() if key not in known], now), withdrawn
 
@@ -93,8 +93,8 @@ class ReminderService:
         queued = [reminder.id for reminder in obsolete if reminder.state is ReminderState.QUEUED]
         told = await self._outbox.withdraw(session, queued)
         # A reminder that reached the holder on one channel stays queued, so that it is never announced again.
-        withdrawn = [reminder.id for reminder in obsolete if reminder.state is ReminderState.PLANNED]
-        withdrawn += [reminder_id for reminder_id in queued if reminder_id not in told]
+        leaving = {ReminderState.PLANNED, ReminderState.QUEUED}
+        withdrawn = [one for one in obsolete if one.state in leaving and one.id not in told]
         if withdrawn:
             await ReminderRepository(session).move(withdrawn, ReminderState.WITHDRAWN, self._clock.now())
         return len(withdrawn)
@@ -114,29 +114,30 @@ class ReminderService:
             return QueueReport()
         found = await repository.due(holder_ids, day)
         today = planning.today(now)
-        lapsed = {one.id for one in found if planning.is_too_late(one.plan.valid_until, today)}
-        due = [one for one in found if one.id not in lapsed]
+        lapsed = [one for one in found if planning.is_too_late(one.plan.valid_until, today)]
+        due = [one for one in found if not planning.is_too_late(one.plan.valid_until, today)]
         queued = await repository.queued(holder_ids, {reminder.plan.licence_id for reminder in due})
         due_of, queued_of = _by_holder(due), _by_holder(queued)
         choices = await self._preferences.of(session, holder_ids)
-        sent: set[str] = set()
+        sent: list[Reminder] = []
         digests: list[Digest] = []
         for holder_id in holder_ids:
             newest = planning.newest_of_each_licence(due_of[holder_id], queued_of[holder_id])
             if newest:
                 digests.append(self._digest(holder_id, day, newest, choices[holder_id]))
-                sent |= {reminder.id for reminder in newest}
+                sent += newest
             else:
                 await repository.release_digest(holder_id, day)
         await self._outbox.post(session, digests)
-        overtaken = {reminder.id for reminder in due} - sent
-        for ids, state in (
+        going = {one.id for one in sent}
+        overtaken = [one for one in due if one.id not in going]
+        for reminders, state in (
             (sent, ReminderState.QUEUED),
             (overtaken, ReminderState.OVERTAKEN),
             (lapsed, ReminderState.LAPSED),
         ):
-            await repository.move(ids, state, now)
-        stages = Counter((r.plan.type_code, r.plan.stage) for r in due if r.id in sent)
+            await repository.move(reminders, state, now)
+        stages = Counter((r.plan.type_code, r.plan.stage) for r in sent)
         return QueueReport(len(sent), len(overtaken), len(lapsed), stages)
 
     def _digest(self, holder_id: str, day: date, reminders: list[Reminder], choices: Choices) -> Digest:

@@ -1,25 +1,23 @@
-"""Planned reminders, which licences were followed how far, and which holders had their digest."""
+"""Reminders, which of them are planned, which licences were followed how far, and which holders had their digest."""
 
 from datetime import date, datetime
 
-from sqlalchemy import DateTime, Index, UniqueConstraint, text
+from sqlalchemy import DateTime, Index, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 
 class ReminderRow(SQLModel, table=True):
-    """One holder, one stage, one end of validity of one licence version: once."""
+    """One holder, one stage, one end of validity of one licence version: once.
+
+    No index knows its state, and its pages have room to spare: among many millions PostgreSQL then writes a change of
+    state beside the row (a heap-only tuple), and to no index.
+    """
 
     __tablename__ = "reminder"
     __table_args__ = (
         UniqueConstraint("licence_id", "licence_version", "valid_until", "stage", "holder_id"),
-        Index(
-            "ix_reminder_planned",
-            "due_on",
-            "holder_id",
-            postgresql_where=text("state = 'planned'"),
-            sqlite_where=text("state = 'planned'"),
-        ),
         Index("ix_reminder_type_due", "type_code", "due_on"),
+        {"postgresql_with": {"fillfactor": 90}},
     )
 
     id: str = Field(primary_key=True)
@@ -33,6 +31,17 @@ class ReminderRow(SQLModel, table=True):
     state: str
     planned_at: datetime = Field(sa_type=DateTime(timezone=True))
     changed_at: datetime = Field(sa_type=DateTime(timezone=True))
+
+
+class PlannedReminderRow(SQLModel, table=True):
+    """A reminder in state `planned`, in the order in which they fall due."""
+
+    __tablename__ = "reminder_planned"
+
+    due_on: date = Field(primary_key=True)
+    holder_id: str = Field(primary_key=True)
+    reminder_id: str = Field(primary_key=True)
+    type_code: str
 
 
 class FollowedLicenceRow(SQLModel, table=True):

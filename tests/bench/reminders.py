@@ -26,30 +26,34 @@ DUE_AT_ONCE = 500
 STORED_AT_ONCE = 50_000
 PLANNED_AT_ONCE = 500
 
+_PLANNED = """
+WITH written AS (
+    INSERT INTO reminder (id, licence_id, licence_version, type_code, valid_until, stage, due_on, holder_id, state,
+        planned_at, changed_at) {} RETURNING due_on, holder_id, id, type_code
+)
+INSERT INTO reminder_planned (due_on, holder_id, reminder_id, type_code) SELECT * FROM written
+"""
 # Every licence has stages that come due over the next eight years.
-STORED = """
-INSERT INTO reminder (id, licence_id, licence_version, type_code, valid_until, stage, due_on, holder_id, state,
-    planned_at, changed_at)
+STORED = _PLANNED.format("""
 SELECT md5(n || ':' || s), md5(n::text), 1, 'food', DATE '2027-06-01' + (n % 2900)::int, 'S' || s,
     DATE '2026-12-01' + (n % 2900)::int + 30 * s, md5('h' || n), 'planned', now(), now()
 FROM generate_series(CAST(:first AS int), :last) n, generate_series(1, :stages) s
-"""
-DUE = """
-INSERT INTO reminder (id, licence_id, licence_version, type_code, valid_until, stage, due_on, holder_id, state,
-    planned_at, changed_at)
+""")
+DUE = _PLANNED.format("""
 SELECT md5('due' || n), md5('due' || n), 1, 'food', DATE '2026-12-23', 'P30D', DATE '2026-11-23', md5('due-h' || n),
     'planned', now(), now()
 FROM generate_series(1, :due) n
-"""
+""")
 CONSTRAINTS = """
-SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
-WHERE conrelid = 'reminder'::regclass AND contype IN ('p', 'u')
+SELECT CAST(conrelid::regclass AS text), conname, pg_get_constraintdef(oid) FROM pg_constraint
+WHERE conrelid IN ('reminder'::regclass, 'reminder_planned'::regclass) AND contype IN ('p', 'u')
 """
 INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'reminder'"
 _AS_BEFORE = (
     "TRUNCATE outbox_entry, outbox_message CASCADE",
     "TRUNCATE reminder_digest",
     "DELETE FROM reminder WHERE due_on < DATE '2026-12-01'",
+    "DELETE FROM reminder_planned WHERE due_on < DATE '2026-12-01'",
 )
 
 
@@ -113,8 +117,8 @@ async def store(database: Database, licences: int, stages: int) -> None:
     """
     async with database.transaction() as session:
         constraints = (await session.execute(text(CONSTRAINTS))).all()
-        for name, _ in constraints:
-            await session.execute(text(f"ALTER TABLE reminder DROP CONSTRAINT {name}"))
+        for table, name, _ in constraints:
+            await session.execute(text(f"ALTER TABLE {table} DROP CONSTRAINT {name}"))
         indexes = (await session.execute(text(INDEXES))).all()
         for name, _ in indexes:
             await session.execute(text(f"DROP INDEX {name}"))
@@ -123,7 +127,7 @@ async def store(database: Database, licences: int, stages: int) -> None:
         async with database.transaction() as session:
             await session.execute(text(STORED), {"first": first, "last": last, "stages": stages})
     for statement in (
-        *(f"ALTER TABLE reminder ADD CONSTRAINT {name} {definition}" for name, definition in constraints),
+        *(f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}" for table, name, definition in constraints),
         *(definition for _, definition in indexes),
     ):
         async with database.transaction() as session:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from notifications import Choices, Lead, LeadUnit, NotificationsError, Preferences, Stage, coverage
+from notifications import Choices, Lead, LeadUnit, NotificationsError, Preferences, Stage, TickReport, coverage
+from notifications.reminders import calendar, service
 from notifications.reminders.calendar import day_before, is_working_day
 from tests.notifications.fakes import SOON, TODAY, City, food
 
@@ -70,6 +71,37 @@ async def test_a_changed_rule_plans_anew_what_is_not_yet_sent(city: City) -> Non
     city.rules.by_type["food"] = ()
     await city.tick()
     assert {state for stage, _, state in await states(city) if stage == "W5"} == {"withdrawn"}
+
+
+async def test_a_stage_that_keeps_its_name_and_gets_another_day_moves_what_is_not_yet_sent(city: City) -> None:
+    city.changes.write(food())
+    await city.tick()
+    assert len(city.push.sent) == 1
+    named, ends = [stage.name for stage in city.rules.by_type["food"]], SOON
+    city.rules.by_type["food"] = tuple(Stage(name, (Lead(4 + at),)) for at, name in enumerate(named))
+    assert (await city.tick()).sent == 0
+    days = {stage: due_on for stage, due_on, state in await states(city) if state == "planned"}
+    told = {stage for stage, _, state in await states(city) if state in ("queued", "overtaken")}
+    assert told
+    assert days == {name: ends - timedelta(4 + at) for at, name in enumerate(named) if name not in told}
+    assert (await city.tick()) == TickReport()
+
+
+async def test_a_year_that_becomes_known_moves_what_is_counted_in_working_days(
+    city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    city.rules.by_type["food"] = (Stage("W5", (Lead(5, WORKING),)),)
+    city.changes.write(food(valid_until=date(2051, 1, 9)))
+    await city.tick()
+    assert await states(city) == [("W5", date(2051, 1, 2), "planned")]
+    monkeypatch.setattr(calendar, "is_working_day", lambda day: day.weekday() < 5 and day != date(2051, 1, 2))
+    monkeypatch.setattr(service, "HOLIDAYS_OF", "a release that knows 2051")
+    calendar._working_days_before.cache_clear()
+    try:
+        await city.tick()
+    finally:
+        calendar._working_days_before.cache_clear()
+    assert await states(city) == [("W5", date(2050, 12, 30), "planned")]
 
 
 async def test_planning_anew_goes_on_where_it_was_broken_off(city: City) -> None:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import httpx
@@ -24,6 +24,9 @@ from credentials.catalogue import Catalogue
 from credentials.registry import IntakeSource
 from credentials.registry import repository as store
 from credentials.registry.intake import CHUNK_ROWS
+from notifications.reminders.models import ReminderState
+from notifications.reminders.repository import ReminderRepository
+from notifications.reminders.tables import ReminderRow
 from wallet_api import migrations
 from wallet_api.app import create_app
 from wallet_api.clock import SystemClock
@@ -172,6 +175,34 @@ async def test_the_migrations_make_what_the_models_say(database_url: str) -> Non
     assert await migrations.is_current(database)
     async with database.engine.begin() as connection:
         await connection.run_sync(lambda sync: command.check(migrations.config(sync)))
+    await database.close()
+
+
+async def test_reminders_that_were_planned_before_an_upgrade_are_planned_after_it(database_url: str) -> None:
+    database = Database(database_url)
+    await migrations.upgrade(database)
+
+    async def to(revision: str) -> None:
+        async with database.engine.begin() as connection:
+            move = command.downgrade if revision == "0015" else command.upgrade
+            await connection.run_sync(lambda sync: move(migrations.config(sync), revision))
+
+    await to("0015")
+    async with database.transaction() as session:
+        now = datetime(2026, 11, 1, tzinfo=UTC)
+        for state in ReminderState:
+            row = ReminderRow(
+                id=state, licence_id="licence", licence_version=1, type_code="food", valid_until=date(2027, 1, 1),
+                stage=state, due_on=date(2026, 12, 1), holder_id="holder", state=state, planned_at=now, changed_at=now,
+            )  # fmt: skip
+            session.add(row)
+    await to("head")
+    async with database.snapshot() as session:
+        planned = await session.execute(text("SELECT reminder_id, holder_id, type_code FROM reminder_planned"))
+        assert planned.all() == [("planned", "holder", "food")]
+        assert await ReminderRepository(session).due(["holder"], date(2026, 12, 1))
+    await to("0015")
+    await to("head")
     await database.close()
 
 
