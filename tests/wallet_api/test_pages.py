@@ -116,7 +116,12 @@ async def test_pages_and_assets_name_no_foreign_address(site: Site, path: str) -
 async def test_an_asset_is_asked_for_each_time(site: Site, path: str) -> None:
     """Scripts that import one another must be of one release."""
     async with site.client() as client:
-        assert (await client.get(path)).headers["Cache-Control"] == "no-cache"
+        first = await client.get(path)
+        again = await client.get(path, headers={"If-None-Match": first.headers["ETag"]})
+        other = await client.get(path, headers={"If-None-Match": '"of another release"'})
+    assert first.headers["Cache-Control"] == "no-cache"
+    assert (again.status_code, again.content) == (304, b"")
+    assert (other.status_code, other.content) == (200, first.content)
 
 
 def test_scripts_import_one_another_in_one_direction() -> None:

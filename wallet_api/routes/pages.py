@@ -1,9 +1,11 @@
 """Pages for people: the start page, the directory of types, and where a live code's link leads."""
 
+import hashlib
 from datetime import date
+from functools import lru_cache
 from importlib import resources
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, FunctionLoader, select_autoescape
 
@@ -11,6 +13,7 @@ from credentials.catalogue import UnknownType, face_values, render_face
 from credentials.catalogue.service import MAX_QUERY
 from notifications.preferences import KINDS, STATUTORY
 from wallet_api.dependencies import AppPlatform
+from wallet_api.routes.trust import cached
 from wallet_api.sample import City
 from wallet_api.tour import cast, further, steps
 
@@ -104,11 +107,18 @@ async def specimen(code: str, version: int, platform: AppPlatform) -> Response:
 
 
 @router.get("/assets/{name}")
-async def asset(name: str) -> Response:
+async def asset(request: Request, name: str) -> Response:
     """Style, scripts and mark of the pages; asked for each time, for scripts must be of one release."""
     if name not in _ASSETS:
         raise HTTPException(404, "there is no such asset")
-    return Response((_WEB / name).read_bytes(), media_type=_ASSETS[name], headers={"Cache-Control": "no-cache"})
+    body, etag = _asset(name)
+    return cached(request, body, _ASSETS[name], etag, max_age_s=0)
+
+
+@lru_cache
+def _asset(name: str) -> tuple[bytes, str]:
+    body = (_WEB / name).read_bytes()
+    return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
 def page(name: str, *, status: int = 200, **values: object) -> HTMLResponse:

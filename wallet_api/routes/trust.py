@@ -95,8 +95,14 @@ def _gzipped(body: bytes) -> bytes:
 
 
 def cached(request: Request, body: bytes, media_type: str, etag: str, max_age_s: int) -> Response:
-    """A public document, or 304 when the caller holds it already (RFC 9110 §13.1.2). `etag` has its quotes."""
-    headers = {**ANY_ORIGIN, "ETag": etag, "Cache-Control": f"public, max-age={max_age_s}"}
+    """A public document, or 304 when the caller holds it already (RFC 9110 §13.1.2).
+
+    Args:
+        etag: with its quotes.
+        max_age_s: 0 for a document that is to be asked for each time.
+    """
+    lifetime = f"public, max-age={max_age_s}" if max_age_s else "no-cache"
+    headers = {**ANY_ORIGIN, "ETag": etag, "Cache-Control": lifetime}
     seen = [tag.strip().removeprefix("W/") for tag in ",".join(request.headers.getlist("If-None-Match")).split(",")]
     if etag in seen or seen == ["*"]:
         return Response(status_code=304, headers=headers)
