@@ -53,6 +53,20 @@ OVER = """async () => {
     opening.result.close();
 }"""
 
+CLICK = """async () => {
+    const did = [];
+    Clients.prototype.openWindow = async (url) => did.push(`opened ${url}`);
+    WindowClient.prototype.focus = async function () { did.push(`focused ${this.url}`); };
+    let until;
+    const click = Object.defineProperties(new ExtendableEvent("notificationclick"), {
+        notification: { value: { close: () => did.push("closed") } },
+        waitUntil: { value: (promise) => (until = promise) },
+    });
+    self.dispatchEvent(click);
+    await until;
+    return did;
+}"""
+
 
 def subscribing(subscription: object = None, refusal: str = "") -> str:
     """A script that stands in for the browser maker's push service, at the browser's edge: `subscribe`,
@@ -414,6 +428,20 @@ async def test_a_browser_is_subscribed_and_shows_what_the_platform_pushes(open_i
             assert await page.evaluate("localStorage.stub") is None
             await page.reload()
             await expect(push).to_have_attribute("data-state", "off")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("at", "led_to"), [("/", "opened"), ("/inbox#later", "focused")])
+async def test_a_click_on_a_notification_leads_to_the_inbox_once(
+    browser: Browser, served: Site, at: str, led_to: str
+) -> None:
+    """Stubbed: the desktop's click, and what only a real click may do, to open and to focus a window."""
+    async with visit(browser, served, at) as seen:
+        async with seen.page.context.expect_event("serviceworker") as begun:
+            await seen.page.evaluate("navigator.serviceWorker.register('/push-worker.js')")
+        did = await (await begun.value).evaluate(CLICK)
+    inbox = f"{served.settings.public_url}/inbox"
+    assert did == ["closed", f"{led_to} {inbox}{at.removeprefix('/inbox') if led_to == 'focused' else ''}"]
 
 
 async def worker_tools(page: Page) -> tuple[CDPSession, list[str]]:
