@@ -29,9 +29,10 @@ class ReceiptBook:
         self._clock = clock
 
     async def note(self, provider: str, provider_ref: str, *, delivered: bool, reason: str | None = None) -> None:
-        """Keep what a provider says of a message; one that did not arrive has failed, and the last word counts.
+        """Keep what a provider says of a message; one that did not arrive has failed.
 
-        It may come before the worker has written down that the message was sent, and again.
+        It may come before the worker has written down that the message was sent, and again: until a run writes it into
+        the message the last word counts, and after that no other.
 
         Args:
             provider_ref: what the provider called the message when it accepted it.

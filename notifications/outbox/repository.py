@@ -110,7 +110,8 @@ class OutboxRepository:
 
     async def _arrived(self, *which: ColumnElement[bool], now: datetime) -> str | None:
         own = (*which, _m.state != MessageState.CANCELLED)
-        values = {"state": MessageState.DELIVERED, "delivered_at": func.coalesce(_m.delivered_at, now)}
+        at = {"delivered_at": func.coalesce(_m.delivered_at, now), "closed_at": func.coalesce(_m.closed_at, now)}
+        values = {"state": MessageState.DELIVERED, "claim": None, **at}
         rows = await self._run(update(_messages).where(*own).values(values).returning(_m.digest_id))
         return str(rows[0].digest_id) if rows else None
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 RECEIPT_CLASS = 0x04  # of esm_class, §5.2.12; other bits may stand beside it
 _CLASS_MASK = 0x3C
-MESSAGE_STATE, RECEIPTED_MESSAGE_ID = 0x0427, 0x001E
+MESSAGE_STATE, RECEIPTED_MESSAGE_ID, MESSAGE_PAYLOAD = 0x0427, 0x001E, 0x0424
 
 _STATES = {  # §5.2.28
     1: "ENROUTE", 2: "DELIVRD", 3: "EXPIRED", 4: "DELETED", 5: "UNDELIV", 6: "ACCEPTD", 7: "UNKNOWN", 8: "REJECTD",
@@ -38,6 +38,7 @@ def read_delivery_receipt(esm_class: int, text: bytes, parameters: Mapping[int, 
     """
     if esm_class & _CLASS_MASK != RECEIPT_CLASS:
         return None
+    text = text or parameters.get(MESSAGE_PAYLOAD, b"")  # §5.3.2.32
     message_id, state = _id_of(parameters.get(RECEIPTED_MESSAGE_ID, b"")), _state_of(parameters.get(MESSAGE_STATE, b""))
     if message_id is None and (found := _ID.search(text)):
         message_id = found[1].decode("ascii")
