@@ -391,6 +391,62 @@ async def test_a_broken_stream_is_told_and_opened_again(open_inbox: Open) -> Non
         await expect(live).to_have_attribute("data-state", "ok", timeout=15_000)
 
 
+@pytest.mark.browser
+async def test_a_message_that_comes_while_older_ones_are_fetched_leaves_no_gap(open_inbox: Open, served: Site) -> None:
+    async with open_inbox() as (seen, holder_id):
+        page = seen.page
+        await expect(page.locator("#live")).to_have_attribute("data-state", "ok")
+        await tell(served, holder_id, *(f"gap {n:02}" for n in range(30)))
+        await expect(page.locator("[data-unread]")).to_have_text("30", timeout=15_000)
+        await page.reload()
+        await expect(page.locator(".message")).to_have_count(20, timeout=15_000)
+        asked, may_answer = asyncio.Event(), asyncio.Event()
+
+        async def slowly(route: Route) -> None:
+            answer = await route.fetch()
+            asked.set()
+            await may_answer.wait()
+            await route.fulfill(response=answer)
+
+        await page.route("**/api/v1/me/inbox?*cursor=*", slowly)
+        await button(page, "older").click()
+        await asked.wait()
+        await tell(served, holder_id, "gap new")
+        await expect(page.locator("[data-unread]")).to_have_text("31", timeout=15_000)
+        may_answer.set()
+        await expect(page.locator(".message")).to_have_count(31)
+        titles = await page.locator(".message [data-title]").all_inner_texts()
+        missing = [n for n in range(30) if not any(f"gap {n:02}" in title for title in titles)]
+        assert missing == []
+
+
+@pytest.mark.browser
+async def test_an_older_answer_does_not_take_a_newer_message_away(open_inbox: Open, served: Site) -> None:
+    async with open_inbox() as (seen, holder_id):
+        page = seen.page
+        await expect(page.locator("#live")).to_have_attribute("data-state", "ok")
+        await tell(served, holder_id, "stale one")
+        await expect(page.locator(".message")).to_have_count(1, timeout=15_000)
+        asked, may_answer = asyncio.Event(), asyncio.Event()
+
+        async def first_slowly(route: Route) -> None:
+            answer = await route.fetch()
+            if not asked.is_set():
+                asked.set()
+                await may_answer.wait()
+            await route.fulfill(response=answer)
+
+        await page.route("**/api/v1/me/inbox?*", first_slowly)
+        await page.get_by_role("button", name="Mark as read").click()
+        await asked.wait()
+        await tell(served, holder_id, "stale two")
+        await expect(page.locator(".message")).to_have_count(2, timeout=15_000)
+        async with page.expect_response("**/api/v1/me/inbox?*"):
+            may_answer.set()
+        await asyncio.sleep(0.5)
+        await expect(page.locator(".message")).to_have_count(2)
+
+
 # ---- push
 
 

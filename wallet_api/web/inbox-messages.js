@@ -23,11 +23,6 @@ function drawn(message) {
   return item;
 }
 
-/** Show a page of messages after those; nothing once somebody has signed out meanwhile. */
-function drawPage(before, page) {
-  if (root.dataset.state === "signed-in") draw([...before, ...page.messages], page.unread, page.next_cursor);
-}
-
 /** Show these messages. What stays is not touched, so that focus and an open question stay too. */
 function draw(now, unread, next) {
   [messages, unreadShown, cursor] = [now, unread, next];
@@ -49,21 +44,27 @@ function draw(now, unread, next) {
 
 export const clear = () => draw([], 0, null);
 
-export async function reload() {
-  const limit = Math.min(MOST, Math.max(PAGE_SIZE, messages.length));
-  drawPage([], await (await call("GET", `inbox?limit=${limit}`)).json());
+/** Ask for a page and show it after those; again when the list was drawn anew meanwhile, perhaps from a newer answer. */
+async function load(query, before) {
+  const [asked, shown] = [query(), messages];
+  if (asked === null) return;
+  const page = await (await call("GET", `inbox?${asked}`)).json();
+  if (root.dataset.state !== "signed-in") return; // somebody has signed out meanwhile
+  if (messages !== shown) return load(query, before);
+  draw([...before(), ...page.messages], page.unread, page.next_cursor);
 }
+
+const newest = () => `limit=${Math.min(MOST, Math.max(PAGE_SIZE, messages.length))}`;
+const following = () => cursor && `limit=${PAGE_SIZE}&cursor=${encodeURIComponent(cursor)}`;
+
+export const reload = () => load(newest, () => []);
+export const older = () => load(following, () => messages);
 
 /** Load again where a glance, an event's {unread, newest_id}, tells of another list than the one shown. */
 export async function glance(data) {
   if (!data) return; // a comment
   const { unread, newest_id } = JSON.parse(data);
   if (newest_id !== (messages[0]?.id ?? null) || unread !== unreadShown) await reload();
-}
-
-export async function older() {
-  const page = await (await call("GET", `inbox?limit=${PAGE_SIZE}&cursor=${encodeURIComponent(cursor)}`)).json();
-  drawPage(messages, page);
 }
 
 export async function readAll() {
