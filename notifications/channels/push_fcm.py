@@ -9,11 +9,13 @@ the same collapse key and tag and so replaces the first one on the device.
 """
 
 import asyncio
+import json
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from notifications.channels.formats.shortening import shortened
 from notifications.errors import ChannelRefused, ChannelUnavailable, NoAddress
 from notifications.models import Contact, Delivery, Device, DeviceKind, OutgoingMessage, Receipt
 from notifications.ports import SendOutcome
@@ -23,6 +25,7 @@ TIMEOUT_S = 20
 MAX_DEVICES = 20  # of one holder
 MULTICAST = 500  # the most that FCM takes a call
 GATEWAY_TIMEOUT = 504  # somebody before FCM passed the request on and heard nothing
+MAX_BYTES = 3500  # of title and text; FCM takes 4096 with everything beside them
 TTL_S = 86_400  # a phone that was off for longer gets the SMS and the inbox
 
 CATEGORY = "licences"  # of notifications on the phone; vendors let public services through by category
@@ -163,9 +166,12 @@ def _fcm(message: OutgoingMessage, fid: str) -> Any:
     from firebase_admin import messaging
 
     key = message.idempotency_key
+    room = MAX_BYTES - _length(message.title)
     return messaging.Message(
         fid=fid,
-        notification=messaging.Notification(title=message.title, body=message.text),
+        notification=messaging.Notification(
+            title=message.title, body=shortened(message.text, lambda text: _length(text) <= room)
+        ),
         data={"message_id": key, "kind": message.kind},
         android=messaging.AndroidConfig(
             collapse_key=key,
@@ -178,6 +184,10 @@ def _fcm(message: OutgoingMessage, fid: str) -> Any:
             payload=messaging.APNSPayload(aps=messaging.Aps(category=CATEGORY)),
         ),
     )
+
+
+def _length(text: str) -> int:
+    return len(json.dumps(text, ensure_ascii=False).encode())
 
 
 def _may_have_taken(error: Any) -> bool:

@@ -37,7 +37,7 @@ PROVIDER = "aliyun"
 ACCEPTED = "OK"
 ARRIVED, FAILED = 3, 2  # SendStatus; 1 is under way
 
-_BAD_NUMBER = frozenset({"isv.MOBILE_NUMBER_ILLEGAL", "isv.BLACK_KEY_CONTROL_LIMIT"})
+_BAD_NUMBER = frozenset({"isv.MOBILE_NUMBER_ILLEGAL"})
 _BUSY = {  # seconds to wait
     "isv.BUSINESS_LIMIT_CONTROL": 3600.0,
     "isv.DAY_LIMIT_CONTROL": 3600.0,

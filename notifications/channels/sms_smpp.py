@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from notifications.channels.formats.delivery_receipt import read_delivery_receipt
-from notifications.channels.formats.sms_text import SmsParts, international_number, sms_parts
+from notifications.channels.formats.shortening import shortened
+from notifications.channels.formats.sms_text import SmsParts, fits_sms, international_number, joined, sms_parts
 from notifications.errors import ChannelRefused, ChannelUnavailable, NoAddress
 from notifications.models import Contact, Delivery, Receipt
 from notifications.ports import Receipts, SendOutcome
 
-ANSWER_S = 15  # to one submit_sm; below DeliveryPolicy.send_timeout_s
+ANSWER_S = 15  # to one submit_sm
+SEND_S = 28  # for a batch with its session; below DeliveryPolicy.send_timeout_s, so that each keeps its own outcome
 CONNECT_S = 5
 BUSY_S = 5  # a centre that throttles does not say for how long
 INTERNATIONAL, ISDN = 1, 1  # TON and NPI, §5.2.5 and §5.2.6
@@ -74,19 +76,20 @@ class SmsSmpp:
     async def send(self, deliveries: Sequence[Delivery]) -> Sequence[SendOutcome]:
         """Submit messages, all at once.
 
-        `NoAddress` is `no_phone`; `ChannelRefused` is `phone_malformed`, `phone_unknown` (the centre says so) or
-        `text_too_long`; `ChannelUnavailable` is `smsc_away`, `smsc_busy`, `smsc_error`, or `smsc_silent` when no answer
-        came.
+        A text that is too long is shortened. `NoAddress` is `no_phone`; `ChannelRefused` is `phone_malformed`,
+        `phone_unknown` (the centre says so) or `text_too_long` (its title alone is); `ChannelUnavailable` is
+        `smsc_away`, `smsc_busy`, `smsc_error`, or `smsc_silent` when no answer came.
         """
         prepared = [_prepared(one) for one in deliveries]
         if all(isinstance(one, ChannelRefused) for one in prepared):
             return [one for one in prepared if isinstance(one, ChannelRefused)]  # nothing to ask the centre for
+        until = asyncio.get_running_loop().time() + SEND_S
         try:
             session = await self._bound()
         except (OSError, TimeoutError, self._smpp_error()) as error:
             away = ChannelUnavailable("smsc_away", f"no session with the SMS centre ({type(error).__name__})")
             return [one if isinstance(one, ChannelRefused) else away for one in prepared]
-        outcomes = await asyncio.gather(*(self._send(session, one) for one in prepared))
+        outcomes = await asyncio.gather(*(self._send(session, one, until) for one in prepared))
         if any(isinstance(one, ChannelUnavailable) and one.code == "smsc_silent" for one in outcomes):
             await self._drop(session)  # whatever it is, it is not a session any more
         return outcomes
@@ -98,11 +101,12 @@ class SmsSmpp:
                 await asyncio.wait_for(self._session.unbind(), CONNECT_S)
             await self._drop(self._session)
 
-    async def _send(self, session: Any, prepared: "_Prepared | ChannelRefused") -> SendOutcome:
+    async def _send(self, session: Any, prepared: "_Prepared | ChannelRefused", until: float) -> SendOutcome:
         if isinstance(prepared, ChannelRefused):
             return prepared
         try:
-            return await self._submit(session, prepared.number, prepared.cut)
+            async with asyncio.timeout_at(until):
+                return await self._submit(session, prepared.number, prepared.cut)
         except (OSError, TimeoutError, self._smpp_error()) as error:
             return ChannelUnavailable(
                 "smsc_silent", f"no answer from the SMS centre ({type(error).__name__})", uncertain=True
@@ -209,7 +213,8 @@ def _prepared(delivery: Delivery) -> _Prepared | ChannelRefused:
         return ChannelRefused("phone_malformed", "the holder's phone number cannot be dialled")
     reference = hashlib.sha256(message.idempotency_key.encode()).digest()[0]
     try:
-        cut = sms_parts(f"{message.title}：{message.text}" if message.title else message.text, reference)
+        text = shortened(message.text, lambda text: fits_sms(joined(message.title, text)))
+        cut = sms_parts(joined(message.title, text), reference)
     except ValueError:
         return ChannelRefused("text_too_long", "the text does not fit into an SMS")
     return _Prepared(number, cut)

@@ -87,6 +87,7 @@ async def test_nothing_is_sent_while_the_details_cannot_be_asked(aliyun: FakeAli
     ("code", "status", "outcome", "wait_s"),
     [
         ("isv.MOBILE_NUMBER_ILLEGAL", 200, "phone_unknown", None),
+        ("isv.BLACK_KEY_CONTROL_LIMIT", 200, "sms_refused", None),  # of the content: another provider may take it
         ("isv.BUSINESS_LIMIT_CONTROL", 200, "sms_busy", 3600),
         ("isv.AMOUNT_NOT_ENOUGH", 200, "sms_refused", None),
         ("Throttling.User", 400, "sms_busy", 5),

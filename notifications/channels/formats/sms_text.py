@@ -24,6 +24,22 @@ class SmsParts:
     headed: bool
 
 
+def joined(title: str, text: str) -> str:
+    """Title and text as one, in the default alphabet where both are."""
+    if not title:
+        return text
+    return f"{title}: {text}" if _is_plain(title + text) else f"{title}：{text}"
+
+
+def fits_sms(text: str) -> bool:
+    """Whether `sms_parts` takes a text.
+
+    Raises:
+        ValueError: half a surrogate pair.
+    """
+    return len(_bodies(text)) <= MAX_PARTS
+
+
 def sms_parts(text: str, reference: int) -> SmsParts:
     """Cut a text into what one short message holds each; no character is torn apart.
 
@@ -33,22 +49,33 @@ def sms_parts(text: str, reference: int) -> SmsParts:
     Raises:
         ValueError: more than `MAX_PARTS` parts, or half a surrogate pair.
     """
-    plain = _COMMON.fullmatch(text) is not None
+    coding = DEFAULT_ALPHABET if _is_plain(text) else UCS2
+    bodies = _bodies(text)
+    total = len(bodies)
+    if total == 1:
+        return SmsParts(coding, tuple(bodies), headed=False)
+    if total > MAX_PARTS:
+        raise ValueError(f"a text of more than {MAX_PARTS} short messages")
+    headers = (bytes([5, 0, 3, reference, total, number]) for number in range(1, total + 1))
+    return SmsParts(coding, tuple(header + body for header, body in zip(headers, bodies, strict=True)), headed=True)
+
+
+def _is_plain(text: str) -> bool:
+    return _COMMON.fullmatch(text) is not None
+
+
+def _bodies(text: str) -> list[bytes]:
+    plain = _is_plain(text)
     characters = [c.encode("ascii" if plain else "utf-16-be") for c in text]
     whole, part = (_WHOLE_SEPTETS, _PART_SEPTETS) if plain else (_WHOLE_OCTETS, _PART_OCTETS)
-    coding = DEFAULT_ALPHABET if plain else UCS2
     if sum(map(len, characters)) <= whole:
-        return SmsParts(coding, (b"".join(characters),), headed=False)
+        return [b"".join(characters)]
     bodies = [b""]
     for character in characters:
         if len(bodies[-1]) + len(character) > part:
             bodies.append(b"")
         bodies[-1] += character
-    if len(bodies) > MAX_PARTS:
-        raise ValueError(f"a text of more than {MAX_PARTS} short messages")
-    total = len(bodies)
-    headers = (bytes([5, 0, 3, reference, total, number]) for number in range(1, total + 1))
-    return SmsParts(coding, tuple(header + body for header, body in zip(headers, bodies, strict=True)), headed=True)
+    return bodies
 
 
 def international_number(phone: str) -> str:
