@@ -156,6 +156,21 @@ async def tell(site: Site, holder_id: str, *subjects: str, channels: tuple[str, 
         await site.platform.outbox.deliver(site.platform.database)
 
 
+async def hold_first_answer(page: Page, pattern: str) -> tuple[asyncio.Event, asyncio.Event]:
+    """The first answer to such a request waits; gives what says that it was asked for, and what lets it go."""
+    asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def slowly(route: Route) -> None:
+        answer = await route.fetch()
+        if not asked.is_set():
+            asked.set()
+            await may_answer.wait()
+        await route.fulfill(response=answer)
+
+    await page.route(pattern, slowly)
+    return asked, may_answer
+
+
 async def devices(site: Site, holder_id: str) -> int:
     async with site.platform.database.snapshot() as session:
         return len(await site.platform.devices.of_holder(session, holder_id))
@@ -203,15 +218,7 @@ async def test_an_answer_that_comes_after_signing_out_is_not_shown(open_inbox: O
         page = seen.page
         await tell(served, holder_id, "late")
         await expect(page.locator(".message")).to_have_count(1, timeout=15_000)
-        asked, may_answer = asyncio.Event(), asyncio.Event()
-
-        async def slowly(route: Route) -> None:
-            answer = await route.fetch()
-            asked.set()
-            await may_answer.wait()
-            await route.fulfill(response=answer)
-
-        await page.route("**/api/v1/me/inbox?*", slowly)
+        asked, may_answer = await hold_first_answer(page, "**/api/v1/me/inbox?*")
         await page.get_by_role("button", name="Mark as read").click()
         await asked.wait()
         await button(page, "sign-out").click()
@@ -400,15 +407,7 @@ async def test_a_message_that_comes_while_older_ones_are_fetched_leaves_no_gap(o
         await expect(page.locator("[data-unread]")).to_have_text("30", timeout=15_000)
         await page.reload()
         await expect(page.locator(".message")).to_have_count(20, timeout=15_000)
-        asked, may_answer = asyncio.Event(), asyncio.Event()
-
-        async def slowly(route: Route) -> None:
-            answer = await route.fetch()
-            asked.set()
-            await may_answer.wait()
-            await route.fulfill(response=answer)
-
-        await page.route("**/api/v1/me/inbox?*cursor=*", slowly)
+        asked, may_answer = await hold_first_answer(page, "**/api/v1/me/inbox?*cursor=*")
         await button(page, "older").click()
         await asked.wait()
         await tell(served, holder_id, "gap new")
@@ -427,16 +426,7 @@ async def test_an_older_answer_does_not_take_a_newer_message_away(open_inbox: Op
         await expect(page.locator("#live")).to_have_attribute("data-state", "ok")
         await tell(served, holder_id, "stale one")
         await expect(page.locator(".message")).to_have_count(1, timeout=15_000)
-        asked, may_answer = asyncio.Event(), asyncio.Event()
-
-        async def first_slowly(route: Route) -> None:
-            answer = await route.fetch()
-            if not asked.is_set():
-                asked.set()
-                await may_answer.wait()
-            await route.fulfill(response=answer)
-
-        await page.route("**/api/v1/me/inbox?*", first_slowly)
+        asked, may_answer = await hold_first_answer(page, "**/api/v1/me/inbox?*")
         await page.get_by_role("button", name="Mark as read").click()
         await asked.wait()
         await tell(served, holder_id, "stale two")
