@@ -72,7 +72,7 @@ class ClaimRepository:
 
     async def entries(self, message_ids: Collection[str]) -> Mapping[str, Sequence[tuple[str, bytes]]]:
         """Subject and sealed body of what is still to be said, in order, by message."""
-        statement = select(_e.message_id, _e.subject, _e.body).where(_e.message_id.in_(message_ids))
+        statement = select(_e.message_id, _e.subject, _e.body).where(_e.message_id.in_(message_ids), _e.body != b"")
         found: defaultdict[str, list[tuple[str, bytes]]] = defaultdict(list)
         for row in await self._run(statement.order_by(_e.message_id, _e.position)):
             found[row.message_id].append((row.subject, row.body))
@@ -126,7 +126,7 @@ class ClaimRepository:
             select(_e.subject, heirs.c.channel, heirs.c.id, _e.position, _e.body, _e.muted)
             .join_from(_entries, _messages, _e.message_id == _m.id)
             .join(heirs, heirs.c.digest_id == _m.digest_id)
-            .where(_m.id.in_(old), heirs.c.id.in_(new), unmuted)
+            .where(_m.id.in_(old), heirs.c.id.in_(new), unmuted, _e.body != b"")
         )
         columns = ["subject", "channel", "message_id", "position", "body", "muted"]
         statement = insert(_entries).from_select(columns, copied)

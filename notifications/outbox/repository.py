@@ -68,7 +68,7 @@ class OutboxRepository:
         return len(speaking)
 
     async def withdraw(self, subjects: Sequence[str], now: datetime) -> frozenset[str]:
-        """Remove the unsent entries of subjects and cancel messages left empty.
+        """Remove the unsent entries of subjects and cancel messages left empty; what failed is not put back either.
 
         What was kept back because its holder was gone counts as unsent: it may be told when they are back.
 
@@ -83,6 +83,9 @@ class OutboxRepository:
         unsent = select(_m.id).where(or_(_m.state.in_(_OPEN), _HOLDER_GONE))
         removal = delete(_entries).where(_e.subject.in_(subjects), _e.message_id.in_(unsent))
         touched = {row.message_id for row in await self._run(removal.returning(_e.message_id))}
+        failed = select(_m.id).where(_m.state == MessageState.FAILED)
+        silenced = update(_entries).where(_e.subject.in_(subjects), _e.message_id.in_(failed))
+        await self._run(silenced.values(body=b""))
         # A claimed message is left to its worker: it closes it as sent, or finds it empty and cancels it.
         empty = (_m.id.in_(touched), _m.state == MessageState.PENDING, ~exists().where(_e.message_id == _m.id))
         cancelled = {"state": MessageState.CANCELLED, "reason": "withdrawn", "closed_at": now}
@@ -187,7 +190,7 @@ class OutboxRepository:
             (other.c.channel == "inbox") == (_m.channel == "inbox"),
             other.c.state.in_((MessageState.SENT, MessageState.DELIVERED, *_OPEN)),
         )
-        speaks = exists().where(_e.message_id == _m.id)
+        speaks = exists().where(_e.message_id == _m.id, _e.body != b"")
         timely = or_(_m.useful_until.is_(None), _m.useful_until > now)
         erased = _m.body == b""
         dead = select(_m.id).where(_m.state == MessageState.FAILED, ~carried, speaks, timely, ~erased, *conditions)

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from notifications import ChannelUnavailable, Lead, Stage, TickReport
+from notifications import ChannelUnavailable, DeliveryPolicy, Lead, Selection, Stage, TickReport
 from notifications.service import BATCH
 from tests.fakes import FakeClock
 from tests.notifications.fakes import SOON, TODAY, City, food
@@ -133,6 +133,23 @@ async def test_renewal_withdraws_the_old_reminders_and_plans_new_ones(city: City
     assert (await city.tick()).sent == 0
     _at(city, renewed - timedelta(days=90))
     assert (await city.tick()).sent == 2
+
+
+async def test_what_failed_is_not_put_back_for_a_licence_that_was_renewed(city: City) -> None:
+    city.configure(city.sms, policy=DeliveryPolicy(max_attempts=1))
+    city.sms.always = ChannelUnavailable("down", "provider down")
+    city.changes.write(food(), food(licence_id="licence-2", type_code="driving"))
+    city.changes.write(food(licence_id="licence-3", holder_ids=("holder-3",)))
+    assert (await city.tick()).failed == 2
+    city.changes.write(food(licence_version=2, valid_until=SOON + timedelta(days=365)))
+    city.changes.write(food(licence_id="licence-3", licence_version=2, in_force=False, holder_ids=("holder-3",)))
+    await city.tick()
+    city.sms.always = None
+    async with city.database.transaction() as session:
+        assert await city.outbox.redrive(session, Selection()) == 1
+    assert (await city.tick()).sent == 1
+    (message,) = city.sms.sent
+    assert ("驾驶证" in message.text, "食品" in message.text) == (True, False)
 
 
 async def test_a_successor_withdraws_its_predecessors_reminders(city: City) -> None:
