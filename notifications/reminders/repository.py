@@ -116,14 +116,14 @@ class ReminderRepository:
     async def outdated_type(self, rules: Mapping[str, str]) -> tuple[str, str | None] | None:
         """A type that is planned by other rules than these, or not yet to the end, and the place to go on from.
 
-        A type whose rules were never noted is gone through once from the start. The row is locked; who finds it locked
-        looks at the next type.
+        A type whose rules were never noted is gone through once from the start; one without rules is left alone. The
+        row is locked; who finds it locked looks at the next type.
         """
         first = [{"type_code": code, "fingerprint": print_, "planned_to": ""} for code, print_ in sorted(rules.items())]
         if first:
             await self._run(insert(_rules).values(first).on_conflict_do_nothing(index_elements=["type_code"]))
-        for row in await self._run(select(_rules)):
-            by = rules.get(row.type_code, row.fingerprint)
+        for row in await self._run(select(_rules).where(_rules.c.type_code.in_(rules))):
+            by = rules[row.type_code]
             if row.fingerprint != by or row.planned_to is not None:
                 statement = select(_rules).where(_rules.c.type_code == row.type_code)
                 locked = await self._run(statement.with_for_update(skip_locked=True))

@@ -95,8 +95,7 @@ class ReminderService:
         # A reminder that reached the holder on one channel stays queued, so that it is never announced again.
         leaving = {ReminderState.PLANNED, ReminderState.QUEUED}
         withdrawn = [one for one in obsolete if one.state in leaving and one.id not in told]
-        if withdrawn:
-            await ReminderRepository(session).move(withdrawn, ReminderState.WITHDRAWN, self._clock.now())
+        await ReminderRepository(session).move(withdrawn, ReminderState.WITHDRAWN, self._clock.now())
         return len(withdrawn)
 
     async def queue_due(self, session: AsyncSession, limit: int = 100) -> QueueReport:

@@ -116,6 +116,20 @@ async def test_planning_anew_goes_on_where_it_was_broken_off(city: City) -> None
     assert seen == [2, 2, 1, 0]
 
 
+async def test_a_type_that_goes_while_it_is_planned_anew_does_not_stop_every_run(city: City) -> None:
+    for number in range(5):
+        city.changes.write(food(licence_id=f"l-{number}", holder_ids=(f"h-{number}",)))
+    await city.tick()
+    gone = city.rules.by_type.pop("food")
+    city.rules.by_type["food"] = (Stage("P3D", (Lead(3),)),)
+    async with city.database.transaction() as session:
+        assert (await city.reminders.follow_rules(session, 2)).planned == 2
+    del city.rules.by_type["food"]
+    assert await city.tick() == TickReport()
+    city.rules.by_type["food"] = gone
+    assert (await city.tick()).withdrawn == 2
+
+
 async def choose(city: City, holder_id: str, choices: Choices) -> None:
     async with city.database.transaction() as session:
         await Preferences(city.clock).choose(session, holder_id, choices)
