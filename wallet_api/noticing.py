@@ -141,6 +141,8 @@ class Notices:
         told = _TOLD.get(event.operate_type)
         if event.operate_type is OperateType.END:
             told = _ENDED.get(event.state, _ENDED_OTHERWISE)
+        elif event.operate_type is not OperateType.SUSPEND and event.state is not CertState.VALID:
+            told = None  # the licence before it: its end is no news beside its successor's beginning
         if told is None or (event.operate_type is OperateType.ISSUE and self._is_history(licence)):
             return ()
         try:

@@ -75,14 +75,31 @@ def wanted(
     return found
 
 
+def heirs(changes: Iterable[LicenceChange]) -> dict[str, str]:
+    """The licences that others took the place of, each with the last of those that came after it."""
+    next_of = {one.replaces_licence_id: one.licence_id for one in changes if one.replaces_licence_id is not None}
+    return {old: heir for old in next_of if (heir := _last_after(old, next_of)) != old}
+
+
+def _last_after(licence_id: str, next_of: Mapping[str, str]) -> str:
+    seen = {licence_id}
+    while (successor := next_of.get(licence_id)) is not None and successor not in seen:
+        licence_id = successor
+        seen.add(successor)
+    return licence_id
+
+
 def is_obsolete(standing: Reminder, plans: Mapping[tuple[str, date, str, str], Plan]) -> bool:
-    """Whether no plan asks for a reminder any more, or asks for one that is not yet sent on another day.
+    """Whether no plan asks any more for a reminder that would be told, or one that was not told got another day.
 
     Args:
         plans: by occasion.
     """
     plan = plans.get(standing.plan.occasion)
-    return plan is None or (standing.state is ReminderState.PLANNED and standing.plan.due_on != plan.due_on)
+    if plan is None:
+        return standing.state in (ReminderState.PLANNED, ReminderState.QUEUED)
+    untold = standing.state in (ReminderState.PLANNED, ReminderState.OVERTAKEN)
+    return untold and standing.plan.due_on != plan.due_on
 
 
 def newest_of_each_licence(due: Iterable[Reminder], queued: Iterable[Reminder]) -> list[Reminder]:

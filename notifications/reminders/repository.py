@@ -64,6 +64,21 @@ class ReminderRepository:
         )
         return frozenset(row.licence_id for row in await self._run(statement.returning(_followed.c.licence_id), values))
 
+    async def pass_on(self, heirs: Mapping[str, str]) -> None:
+        """Give the reminders of licences to those that took their place, but for what these have of their own.
+
+        Args:
+            heirs: the successor by the licence before it.
+        """
+        if not heirs:
+            return
+        own = _reminders.alias()
+        has = exists().where(own.c.licence_id == bindparam("heir"), *(own.c[name] == _r[name] for name in _KEY[1:]))
+        theirs = (_r.licence_id == bindparam("of"), _r.state != ReminderState.WITHDRAWN, ~has)
+        statement = update(_reminders).where(*theirs).values(licence_id=bindparam("to_licence_id"))
+        values = [{"of": old, "heir": heir, "to_licence_id": heir} for old, heir in sorted(heirs.items())]
+        await self._run(statement, values)
+
     async def of_licences(self, licence_ids: Collection[str]) -> list[Reminder]:
         """The licences' reminders that were not withdrawn, locked."""
         statement = select(_r.id, _r.state, *_PLAN).where(

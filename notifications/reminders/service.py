@@ -47,7 +47,8 @@ class ReminderService:
 
         After a change a licence has the reminders its present state asks for: those that still apply stay (sent
         ones are not repeated when only the version grew), the others are withdrawn, together with their messages
-        that are not yet sent. A renewal withdraws its predecessor's.
+        that are not yet sent. A licence that takes another's place takes its reminders over first, so that they stay or
+        are withdrawn as its own.
         """
         changes = await self._changes.pull(session, CONSUMER, limit)
         planned, withdrawn = await self._replan(session, changes)
@@ -80,6 +81,7 @@ class ReminderService:
         stages = {change.type_code: self._rules.stages(change.type_code) for change in changes}
         current = [change for change in changes if change.licence_id in advanced]
         wanted = planning.wanted(current, stages, planning.today(now))
+        await repository.pass_on(planning.heirs(current))
         standing = await repository.of_licences(wanted)
         plans = {plan.occasion: plan for each in wanted.values() for plan in each}
         queued = [one.id for one in standing if one.state is ReminderState.QUEUED and one.plan.occasion in plans]
@@ -93,8 +95,7 @@ class ReminderService:
         queued = [reminder.id for reminder in obsolete if reminder.state is ReminderState.QUEUED]
         told = await self._outbox.withdraw(session, queued)
         # A reminder that reached the holder on one channel stays queued, so that it is never announced again.
-        leaving = {ReminderState.PLANNED, ReminderState.QUEUED}
-        withdrawn = [one for one in obsolete if one.state in leaving and one.id not in told]
+        withdrawn = [one for one in obsolete if one.id not in told]
         await ReminderRepository(session).move(withdrawn, ReminderState.WITHDRAWN, self._clock.now())
         return len(withdrawn)
 

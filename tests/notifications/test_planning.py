@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from notifications import DeliveryPolicy, Lead, LicenceChange, Stage
 from notifications.reminders.models import Plan, Reminder, ReminderState
-from notifications.reminders.planning import digest_day, newest_of_each_licence, plan, today, wanted
+from notifications.reminders.planning import digest_day, heirs, newest_of_each_licence, plan, today, wanted
 from tests.fakes import FakeClock
 from tests.notifications.fakes import TODAY, City
 from wallet_api.database import Database
@@ -64,6 +64,18 @@ def test_a_renewal_silences_its_predecessor_unless_that_changes_after_it(first: 
     found = wanted(several, {"food": [Stage("A", (Lead(1),))]}, date(2026, 11, 23))
     assert bool(found["l-old"]) is remindable
     assert found["l-new"]
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.none() | st.integers(0, 5)), max_size=8))
+def test_an_heir_is_the_last_in_its_line(steps: list[tuple[int, int | None]]) -> None:
+    found = heirs(LicenceChange(str(n), 1, "food", (), True, None, None if old is None else str(old)) for n, old in steps)
+    next_of = {str(old): str(n) for n, old in steps if old is not None}
+    for old, heir in found.items():
+        line = [old]
+        while (after := next_of.get(line[-1])) is not None and after not in line:
+            line.append(after)
+        assert (heir, heir != old) == (line[-1], True)
+    assert found.keys() == {old for old, n in next_of.items() if old != n}
 
 
 @given(st.dates(date(2000, 1, 1), date(2100, 1, 1)), st.times(timezones=st.just(timezone(timedelta(hours=8)))))

@@ -162,6 +162,45 @@ async def test_a_successor_withdraws_its_predecessors_reminders(city: City) -> N
     assert (await city.tick()).sent == 0
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_change_that_keeps_the_end_repeats_nothing_of_its_predecessor(city: City, *, at_once: bool) -> None:
+    city.changes.write(food())
+    await city.tick()
+    for number in (2, 3, 4):
+        before, after = f"licence-{number - 1}", f"licence-{number}"
+        city.changes.write(food(licence_id=before, in_force=False, replaces_licence_id=f"licence-{number - 2}"))
+        if not at_once:
+            await city.tick()
+        city.changes.write(food(licence_id=after, licence_version=number, replaces_licence_id=before))
+        if not at_once:
+            await city.tick()
+    for _ in range(5):
+        city.clock.forward(days=1)
+        assert (await city.tick()).sent == 0
+    city.clock.forward(days=20)
+    assert (await city.tick()).sent == 2
+    assert len(city.push.sent) == len(await city.inbox_of("holder-1")) == 2
+
+
+async def test_what_waits_for_a_predecessor_goes_out_once_for_its_successor(city: City) -> None:
+    city.changes.write(food())
+    await city.queue()
+    city.changes.write(food(in_force=False), food(licence_id="licence-2", replaces_licence_id="licence-1"))
+    assert await city.tick() == TickReport(sent=2)
+    city.clock.forward(days=1)
+    assert await city.tick() == TickReport()
+
+
+async def test_a_successor_that_was_followed_before_its_predecessor_keeps_its_own(city: City) -> None:
+    city.changes.write(food(licence_id="licence-2"))
+    await city.tick()
+    city.changes.write(food(), food(licence_id="licence-2", replaces_licence_id="licence-1"))
+    await city.tick()
+    city.clock.forward(days=1)
+    assert await city.tick() == TickReport()
+    assert len(city.push.sent) == 1
+
+
 async def test_a_licence_that_replaces_itself_keeps_its_reminders(city: City) -> None:
     city.changes.write(food(replaces_licence_id="licence-1"), food(replaces_licence_id="licence-1"))
     assert await city.tick() == TickReport(planned=3, queued=1, sent=2)

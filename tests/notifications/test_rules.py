@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from notifications import Choices, Lead, LeadUnit, NotificationsError, Preferences, Stage, TickReport, coverage
 from notifications.reminders import calendar, service
 from notifications.reminders.calendar import day_before, is_working_day
-from tests.notifications.fakes import SOON, TODAY, City, food
+from tests.notifications.fakes import SOON, STAGES, TODAY, City, food
 
 WORKING, MONTHS = LeadUnit.WORKING_DAYS, LeadUnit.MONTHS
 
@@ -85,6 +85,19 @@ async def test_a_stage_that_keeps_its_name_and_gets_another_day_moves_what_is_no
     assert told
     assert days == {name: ends - timedelta(4 + at) for at, name in enumerate(named) if name not in told}
     assert (await city.tick()) == TickReport()
+
+
+async def test_an_overtaken_stage_that_gets_a_later_day_has_its_turn_then(city: City) -> None:
+    city.changes.write(food())
+    await city.tick()
+    assert ("P90D", "overtaken") in [(stage, state) for stage, _, state in await states(city)]
+    city.rules.by_type["food"] = tuple(replace(stage, leads=(Lead(20),)) for stage in STAGES if stage.name == "P90D")
+    assert (await city.tick()).sent == 0
+    assert ("P90D", SOON - timedelta(20), "planned") in await states(city)
+    city.clock.forward(days=10)
+    assert (await city.tick()).sent == 2
+    city.clock.forward(days=1)
+    assert (await city.tick()).sent == 0
 
 
 async def test_a_year_that_becomes_known_moves_what_is_counted_in_working_days(

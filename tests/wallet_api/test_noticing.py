@@ -3,6 +3,8 @@
 import json
 from datetime import timedelta
 
+import pytest
+
 from credentials.registry import SHANGHAI
 from notifications import Choices
 from tests.credentials.rows import driving_row, step_row
@@ -45,6 +47,17 @@ async def test_each_step_in_a_licences_life_is_told_once(running: Running) -> No
     assert [any(word in text for text in texts) for word in ("暂扣", "发还", "吊销")] == [True, True, True]
     assert len(texts) == 3
     assert not any("张" in text or "3101" in text for text in texts), "neither name nor number"
+
+
+@pytest.mark.parametrize(("operate_type", "word"), [("02", "延续"), ("09", "变更")])
+async def test_a_new_version_is_news_once(running: Running, operate_type: str, word: str) -> None:
+    await running.take(driving_row(1))
+    await running.remind()
+    await running.take(fresh_row(running) | {"source_version": 2, "operate_type": operate_type})
+    for _ in range(2):
+        await running.remind()
+    ((kind, text),) = await inbox(running)
+    assert (kind, word in text) == ("licence_news", True)
 
 
 async def test_what_happened_while_nobody_looked_is_no_news(running: Running) -> None:

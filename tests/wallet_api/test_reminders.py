@@ -16,6 +16,7 @@ from tests.credentials.rows import business_row, driving_row
 from tests.wallet_api.running import Running
 from tests.wallet_api.showing import refusal
 from tests.wallet_api.test_inbox import signed_in
+from tests.wallet_api.test_noticing import inbox
 from wallet_api.cli import app
 from wallet_api.migrations import upgrade
 from wallet_api.reminding import PackRules, StoredChanges
@@ -61,6 +62,24 @@ async def test_a_department_sees_how_far_reminders_of_its_types_reached(running:
     assert queued["channels"]["inbox"] == {"delivered": 1}
     assert (await department.get("/api/v1/reminder-coverage", first="2020-01-01")).status_code == 422
     assert (await department.get("/api/v1/reminder-coverage", first="yesterday")).status_code == 422
+
+
+@pytest.mark.parametrize("operate_type", ["02", "09"])
+async def test_a_new_version_with_the_same_end_is_not_announced_again(running: Running, operate_type: str) -> None:
+    today = running.clock.now().astimezone(SHANGHAI).date()
+    ends = (today + timedelta(days=60)).isoformat()
+    row = driving_row(1, certificate_validate_end=ends)
+    await running.take(row)
+    await running.remind()
+    moved = row["business_information"] | {"address": "上海市静安区南京西路1号"}
+    for version in (2, 3):
+        await running.take(
+            row | {"source_version": version, "operate_type": operate_type, "business_information": moved}
+        )
+        await running.remind()
+        running.clock.forward(days=1)
+        await running.remind()
+    assert [kind for kind, _ in await inbox(running) if kind == "licence_expiry"] == ["licence_expiry"]
 
 
 async def test_who_acts_for_a_company_hears_of_its_licences_from_then_on(running: Running) -> None:
