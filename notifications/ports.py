@@ -54,9 +54,12 @@ class LicenceChanges(Protocol):
         """
 
     async def of_type(
-        self, session: AsyncSession, type_code: str, after: str | None, limit: int
+        self, session: AsyncSession, consumer: str, type_code: str, after: str | None, limit: int
     ) -> Sequence[LicenceChange]:
-        """The licences of a type as they stand now, by id from after `after`."""
+        """The licences of a type as they stand now, by id from after `after`.
+
+        `consumer` pulls no change until the caller's transaction ends: it would be of an older standing, or a newer.
+        """
 
 
 class ReminderRules(Protocol):

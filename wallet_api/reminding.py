@@ -40,9 +40,10 @@ class StoredChanges:
         return await self._as_they_stand(session, dict.fromkeys([*licence_ids, *others, *theirs]))
 
     async def of_type(
-        self, session: AsyncSession, type_code: str, after: str | None, limit: int
+        self, session: AsyncSession, consumer: str, type_code: str, after: str | None, limit: int
     ) -> Sequence[LicenceChange]:
         """See `notifications.ports.LicenceChanges`."""
+        await self._registry.hold_events(session, consumer)
         licence_ids = await self._registry.ids_of_type(session, type_code, after, limit)
         return await self._as_they_stand(session, licence_ids)
 

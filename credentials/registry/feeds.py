@@ -25,19 +25,24 @@ async def writing_transaction(session: AsyncSession) -> int:
     return (await session.execute(select(WritingTransaction()))).scalar_one()
 
 
-async def pull(session: AsyncSession, feed: Table, consumer: str, limit: int) -> list[Row[Any]]:
-    """The next rows of a feed for a follower; its cursor moves with the caller's transaction.
-
-    Args:
-        consumer: names the cursor; a follower of two feeds has two.
-    """
+async def hold(session: AsyncSession, consumer: str) -> tuple[int, int]:
+    """A follower's place, which nobody moves until the caller's transaction ends."""
     await session.execute(
         upsert(CURSOR)
         .values(consumer=consumer, written_in=-1, position=-1)
         .on_conflict_do_nothing(index_elements=["consumer"])
     )
     cursor = (await session.execute(select(CURSOR).where(CURSOR.c.consumer == consumer).with_for_update())).one()
-    seen = (cursor.written_in, cursor.position)
+    return cursor.written_in, cursor.position
+
+
+async def pull(session: AsyncSession, feed: Table, consumer: str, limit: int) -> list[Row[Any]]:
+    """The next rows of a feed for a follower; its cursor moves with the caller's transaction.
+
+    Args:
+        consumer: names the cursor; a follower of two feeds has two.
+    """
+    seen = await hold(session, consumer)
     settled = None
     if session.get_bind().dialect.name == "postgresql":
         settled = (await session.execute(_SETTLED)).scalar_one()

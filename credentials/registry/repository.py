@@ -307,8 +307,13 @@ async def licence_ids_where(
 
 def _in_force(today: date) -> ColumnElement[bool]:
     """As `Licence.in_force`."""
+    return and_(LICENCE.c.valid_from <= today, _in_force_from(today))
+
+
+def _in_force_from(today: date) -> ColumnElement[bool]:
+    """In force today, or from a later day on."""
     not_over = or_(LICENCE.c.valid_until >= today, LICENCE.c.valid_until.is_(None))
-    return and_(LICENCE.c.state == CertState.VALID.value, LICENCE.c.valid_from <= today, not_over)
+    return and_(LICENCE.c.state == CertState.VALID.value, not_over)
 
 
 async def licences_in_force(
@@ -443,13 +448,13 @@ async def holder_rows_represented_by(session: AsyncSession, person_holder_id: st
 async def representatives_of(
     session: AsyncSession, holder_ids: Collection[str], today: date
 ) -> dict[str, tuple[str, ...]]:
-    """Holder → persons named by licences in force today, in their order; those who have ended are left out."""
+    """Holder → persons named by licences in force today or later, in their order; without those who have ended."""
     statement = (
         select(LICENCE_HOLDER.c.holder_id, LICENCE_REPRESENTATIVE.c.holder_id)
         .join(LICENCE, LICENCE.c.id == LICENCE_HOLDER.c.licence_id)
         .join(LICENCE_REPRESENTATIVE, LICENCE_REPRESENTATIVE.c.licence_id == LICENCE.c.id)
         .join(HOLDER, HOLDER.c.id == LICENCE_REPRESENTATIVE.c.holder_id)
-        .where(LICENCE_HOLDER.c.holder_id.in_(holder_ids), HOLDER.c.ended.is_(False), _in_force(today))
+        .where(LICENCE_HOLDER.c.holder_id.in_(holder_ids), HOLDER.c.ended.is_(False), _in_force_from(today))
         .order_by(LICENCE_HOLDER.c.holder_id, LICENCE.c.id, LICENCE_REPRESENTATIVE.c.position)
     )
     found: dict[str, dict[str, None]] = {}

@@ -221,9 +221,10 @@ class Registry:
         return [self._opened_holder(row) for row in rows]
 
     async def representatives(self, session: AsyncSession, holder_ids: Collection[str]) -> Mapping[str, Sequence[str]]:
-        """Holder → the persons whom its licences in force name to act for it today; who has none is left out.
+        """Holder → the persons whom its licences name to act for it today or from a later day on.
 
-        Persons who have ended are not among them.
+        Who has none is left out; persons who have ended are not among them. Whom somebody may act for today:
+        `represented_by`.
         """
         today = self._clock.now().astimezone(SHANGHAI).date()
         return await repository.representatives_of(session, holder_ids, today)
@@ -260,6 +261,10 @@ class Registry:
             )
             for row in await feeds.pull(session, repository.EVENT, consumer, limit)
         ]
+
+    async def hold_events(self, session: AsyncSession, consumer: str) -> None:
+        """Wait until a follower has finished with its events, and keep it from the next until the caller commits."""
+        await feeds.hold(session, consumer)
 
     async def pull_ends(self, session: AsyncSession, consumer: str, limit: int) -> Sequence[HolderEndEvent]:
         """The next that registers said of holders' ends, as `pull_events` gives events of licences."""

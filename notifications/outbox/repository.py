@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, delete, exists, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, delete, exists, func, literal, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -182,13 +182,20 @@ class OutboxRepository:
         ]
 
     async def redrive(self, conditions: Sequence[ColumnElement[bool]], limit: int, now: datetime) -> int:
-        """Put failed messages back, but those whose digest another channel of the same route has carried."""
+        """Put failed messages back, but those whose digest another channel of the same route has carried.
+
+        What is sent without a receipt has carried it for the channels before it; those after it are there for that case.
+        """
         other = _messages.alias()
+        takes_over = (literal(",") + _m.fallbacks + ",").contains(literal(",") + other.c.channel + ",")
         carried = exists().where(
             other.c.digest_id == _m.digest_id,
             other.c.id != _m.id,
             (other.c.channel == "inbox") == (_m.channel == "inbox"),
-            other.c.state.in_((MessageState.SENT, MessageState.DELIVERED, *_OPEN)),
+            or_(
+                other.c.state.in_((MessageState.DELIVERED, *_OPEN)),
+                and_(other.c.state == MessageState.SENT, takes_over),
+            ),
         )
         speaks = exists().where(_e.message_id == _m.id, _e.body != b"")
         timely = or_(_m.useful_until.is_(None), _m.useful_until > now)

@@ -66,7 +66,7 @@ class ReminderService:
         if place is None:
             return FollowReport()
         type_code, after = place
-        changes = await self._changes.of_type(session, type_code, after, limit)
+        changes = await self._changes.of_type(session, CONSUMER, type_code, after, limit)
         planned, withdrawn = await self._replan(session, changes)
         last = changes[-1].licence_id if len(changes) == limit else None
         await repository.keep_place(type_code, rules[type_code], last)

@@ -67,7 +67,7 @@ class FakeChanges:
         return changes
 
     async def of_type(
-        self, session: AsyncSession, type_code: str, after: str | None, limit: int
+        self, session: AsyncSession, consumer: str, type_code: str, after: str | None, limit: int
     ) -> Sequence[LicenceChange]:
         newest = {change.licence_id: change for change in self._log if change.type_code == type_code}
         return [newest[one] for one in sorted(newest) if after is None or one > after][:limit]

@@ -234,6 +234,21 @@ async def test_what_another_channel_carried_is_not_put_back(city: City) -> None:
     assert await redrive(city) == 0
 
 
+async def test_an_sms_that_failed_after_a_push_without_receipt_is_put_back(city: City) -> None:
+    city.configure(city.push, city.sms, policy=DeliveryPolicy(max_attempts=1))
+    city.push.delivered = False
+    city.sms.always = ChannelUnavailable("down", "provider down")
+    await notify(city, notice())
+    await city.outbox.deliver(city.database)
+    city.clock.forward(minutes=11)
+    await city.outbox.deliver(city.database)
+    assert await city.counts() == {("push", "sent"): 1, ("sms", "failed"): 1}
+    city.sms.always = None
+    assert await redrive(city) == 1
+    await city.outbox.deliver(city.database)
+    assert await city.counts() == {("push", "sent"): 1, ("sms", "delivered"): 1}
+
+
 async def test_texts_of_old_messages_are_erased_and_the_promise_stays(city: City) -> None:
     await notify(city, notice(), notice(subject="code", useful_until=city.clock.now() + timedelta(minutes=5)))
     await city.outbox.deliver(city.database)

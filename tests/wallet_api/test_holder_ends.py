@@ -194,7 +194,7 @@ async def test_of_joint_holders_the_others_still_hear(city: Running) -> None:
     step = {"operate_type": "05", "cert_state": "04", "source_version": row["source_version"] + 1, "reason": "依法处理"}
     await city.take({"source_record_id": row["source_record_id"]} | step)
     async with platform.database.snapshot() as session:
-        (change,) = await StoredChanges(platform.registry).of_type(session, HOUSE, None, 10)
+        (change,) = await StoredChanges(platform.registry).of_type(session, "test", HOUSE, None, 10)
     assert change.holder_ids == (second,)
     for _ in range(600):
         await platform.remind()

@@ -82,7 +82,9 @@ async def test_a_new_version_with_the_same_end_is_not_announced_again(running: R
     assert [kind for kind, _ in await inbox(running) if kind == "licence_expiry"] == ["licence_expiry"]
 
 
-async def test_who_acts_for_a_company_hears_of_its_licences_from_then_on(running: Running) -> None:
+@pytest.mark.parametrize("begins_in", [-1, 30])
+async def test_who_acts_for_a_company_hears_of_its_licences_from_then_on(running: Running, begins_in: int) -> None:
+    """Also who acts for it from a later day on: no change comes on that day that could be followed."""
     database = running.platform.database
     platform = Platform.of(running.platform.settings, clock=running.clock, database=database)
     kind = platform.catalogue.get("food-business-licence")
@@ -101,13 +103,31 @@ async def test_who_acts_for_a_company_hears_of_its_licences_from_then_on(running
 
     alone = (await changes_after(row))[kind.code]
     assert len(alone.holder_ids) == 1
-    named = await changes_after(business_row(1))  # names a person
+    begins = running.clock.now().astimezone(SHANGHAI).date() + timedelta(days=begins_in)
+    named = await changes_after(business_row(1, certificate_validate_start=begins.isoformat()))  # names a person
     async with database.snapshot() as session:
         acting = await platform.registry.representatives(session, alone.holder_ids)
-        again = await StoredChanges(platform.registry).of_type(session, kind.code, None, 10)
+        again = await StoredChanges(platform.registry).of_type(session, "test", kind.code, None, 10)
     assert named[kind.code].holder_ids == (*alone.holder_ids, *acting[alone.holder_ids[0]])
     assert len(named[kind.code].holder_ids) == 2
     assert again == [named[kind.code]]
+
+
+async def test_nobody_follows_changes_while_a_type_is_gone_through_as_it_stands(running: Running) -> None:
+    """Or a suspension could be followed between the reading of a licence and the planning by what was read."""
+    await running.take(driving_row(1))
+    database, changes = running.platform.database, StoredChanges(running.platform.registry)
+
+    async def follow() -> None:
+        async with database.transaction() as session:
+            await changes.pull(session, "test", 10)
+
+    async with database.transaction() as session:
+        assert len(await changes.of_type(session, "test", "driving-licence", None, 10)) == 1
+        following = asyncio.create_task(follow())
+        await asyncio.wait([following], timeout=0.5)
+        assert not following.done()
+    await following
 
 
 def _line(row: dict[str, Any]) -> bytes:
