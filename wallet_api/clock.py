@@ -17,6 +17,10 @@ class StandingClock:
     def __init__(self, instant: datetime) -> None:
         self._instant = instant
 
+    def move(self, instant: datetime) -> None:
+        """Stand at another instant from now on."""
+        self._instant = instant
+
     def now(self) -> datetime:
         """That instant."""
         return self._instant

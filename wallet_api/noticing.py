@@ -90,15 +90,15 @@ class Notices:
         return len(events)
 
     async def tell_showings(self, session: AsyncSession) -> int:
-        """Tell whose licences were checked just now, once an hour at most; gives how many holders that were."""
-        now = self._clock.now()
-        hour = f"{now.astimezone(SHANGHAI):%Y%m%d%H}"
-        holders = await self._access_log.holders_since(session, now - LOOK_BACK)
+        """Tell whose licences were checked just now, once for each hour; gives how many holders that were."""
+        checked = await self._access_log.holders_since(session, self._clock.now() - LOOK_BACK)
         title = Bilingual("证照被查验", "A licence was checked")
-        await self._write(
-            session, SHOWN, [Notice(holder_id, SHOWN, f"{holder_id}:{hour}", title, _SHOWN) for holder_id in holders]
-        )
-        return len(holders)
+        notices = [
+            Notice(holder_id, SHOWN, f"{holder_id}:{last.astimezone(SHANGHAI):%Y%m%d%H}", title, _SHOWN)
+            for holder_id, last in checked.items()
+        ]
+        await self._write(session, SHOWN, notices)
+        return len(checked)
 
     async def send_code(self, session: AsyncSession, holder_id: str, offer: CredentialOffer) -> None:
         """Send the transaction code of an offer by SMS, for as long as it is good, at any hour.

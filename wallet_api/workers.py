@@ -76,7 +76,10 @@ async def prune(platform: Platform) -> None:
         await edge.prune(session, now)
         await platform.checks.prune(session)
         await platform.held_keys.prune(session)
-        await platform.outbox.prune(session, timedelta(days=platform.settings.message_texts_kept_days))
+    kept, more = timedelta(days=platform.settings.message_texts_kept_days), True
+    while more:  # in parts, so that no other writer waits long
+        async with platform.database.transaction() as session:
+            more = await platform.outbox.prune(session, kept)
 
 
 def _watched(

@@ -106,10 +106,13 @@ def _taking(name: str, wanted: int, policy: GatePolicy, now: int) -> Any:
     stock: Any = _g.tokens
     there: Any = literal(wanted)
     if rate is not None:
-        refilled = _g.tokens + (now - _g.refilled_at) * rate
+        elapsed: Any = case((_g.refilled_at < now, now - _g.refilled_at), else_=0)
+        refilled = _g.tokens + elapsed * rate
         stock = case((refilled > rate * _MILLION, rate * _MILLION), else_=refilled)
         there = case((stock < wanted * _MILLION, stock // _MILLION), else_=wanted)
-    rests, weak = _g.rests_until > now, _g.failures >= policy.failures
+    weak = _g.failures >= policy.failures
+    # No rest is longer than it may be: one that ends later was begun by a clock that ran ahead.
+    rests = _g.rests_until.between(now + 1, now + int(policy.rest_s * _MILLION))
     granted = case((rests, 0), (weak & (there > 1), 1), else_=there)
     trial_until = now + int(policy.rest_s * _MILLION)
     return (

@@ -97,6 +97,23 @@ class ClaimRepository:
             await OutboxRepository(self._session).set_each(closed)
         return frozenset(row.id for row, _, _ in mine)
 
+    async def keep_told(self, said: Mapping[str, Sequence[str]], channel: str) -> None:
+        """Note again what was told although it was withdrawn while it was under way: it is not told a second time.
+
+        Args:
+            said: the subjects of messages that this transaction has closed as sent, by message.
+        """
+        known = {row.subject for row in await self._run(select(_e.subject).where(_e.message_id.in_(said)))}
+        blank = {"channel": channel, "position": 0, "body": b""}
+        rows = [
+            {"subject": subject, "message_id": message_id, **blank}
+            for message_id, subjects in said.items()
+            for subject in subjects
+            if subject not in known
+        ]
+        if rows:
+            await self._run(insert(_entries).on_conflict_do_nothing(index_elements=["subject", "channel"]), rows)
+
     async def fall_back(self, waiting: Sequence[tuple[Claimed, datetime]], now: datetime) -> None:
         """Write the next channel's messages, with what their predecessors still had to say, for the given instants.
 

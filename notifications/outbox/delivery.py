@@ -117,7 +117,7 @@ class Delivering:
             worked = True
             attempted = await self._attempt(uow, channel, claimed)
             async with uow.transaction() as session:
-                closed = await self._close(ClaimRepository(session), attempted.outcomes)
+                closed = await self._close(ClaimRepository(session), channel, attempted)
             part.outcomes.update(outcome.state for message, outcome in attempted.outcomes if message.id in closed)
             if attempted.unreadable is not None:
                 raise attempted.unreadable
@@ -151,7 +151,8 @@ class Delivering:
         outcomes += [
             (message, self._outcome(message, answer)) for (message, _), answer in zip(deliveries, answers, strict=True)
         ]
-        return _Attempted(outcomes, unreadable)
+        subjects = {message_id: [subject for subject, _ in said] for message_id, said in entries.items()}
+        return _Attempted(outcomes, subjects, unreadable)
 
     def _moot(self, message: Claimed, said: object, contact: Contact | None) -> str | None:
         """Why a message need not be sent any more."""
@@ -242,12 +243,14 @@ class Delivering:
         ]
         return max(0.0, min([*waits, LONGEST_PAUSE_S])) if waits and len(waits) == len(outcomes) else 0.0
 
-    async def _close(self, repository: ClaimRepository, outcomes: Sequence[tuple[Claimed, Outcome]]) -> frozenset[str]:
-        if not outcomes:
+    async def _close(self, repository: ClaimRepository, channel: Channel, attempted: "_Attempted") -> frozenset[str]:
+        if not attempted.outcomes:
             return frozenset()
         now = self._clock.now()
-        closed = await repository.close(outcomes, now)
-        mine = [(message, outcome) for message, outcome in outcomes if message.id in closed]
+        closed = await repository.close(attempted.outcomes, now)
+        mine = [(message, outcome) for message, outcome in attempted.outcomes if message.id in closed]
+        sent = {message.id for message, outcome in mine if outcome.state in (MessageState.SENT, MessageState.DELIVERED)}
+        await repository.keep_told({one: attempted.subjects[one] for one in sorted(sent)}, channel.name)
         delivered = [message.draft for message, outcome in mine if outcome.state is MessageState.DELIVERED]
         await repository.cancel_fallbacks(delivered, now)
         waiting = [
@@ -261,9 +264,11 @@ class Delivering:
 
 @dataclass(frozen=True)
 class _Attempted:
-    """What became of a batch, and the error of a message whose text does not open: that one stays claimed."""
+    """What became of a batch, what each message was about, and the error of one whose text does not open: that one
+    stays claimed."""
 
     outcomes: Sequence[tuple[Claimed, Outcome]]
+    subjects: Mapping[str, Sequence[str]]
     unreadable: Exception | None
 
 

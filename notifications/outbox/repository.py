@@ -184,7 +184,7 @@ class OutboxRepository:
     async def redrive(self, conditions: Sequence[ColumnElement[bool]], limit: int, now: datetime) -> int:
         """Put failed messages back, but those whose digest another channel of the same route has carried.
 
-        What is sent without a receipt has carried it for the channels before it; those after it are there for that case.
+        What is sent without a receipt has carried it for the channels before it, not for those after it.
         """
         other = _messages.alias()
         takes_over = (literal(",") + _m.fallbacks + ",").contains(literal(",") + other.c.channel + ",")

@@ -198,11 +198,15 @@ class Outbox:
         """
         return await OutboxRepository(session).redrive(selection.conditions, _AT_ONCE, self._clock.now())
 
-    async def prune(self, session: AsyncSession, kept: timedelta) -> None:
-        """Erase texts of messages that were closed so long ago, and of those that nobody needs any more."""
+    async def prune(self, session: AsyncSession, kept: timedelta) -> bool:
+        """Erase texts of messages that were closed so long ago, and of those that nobody needs any more.
+
+        Returns:
+            Whether there may be more: it takes 500 messages a call.
+        """
         repository, now = OutboxRepository(session), self._clock.now()
-        await repository.erase(now - kept, now, _AT_ONCE)
         await repository.forget_receipts(now - RECEIPTS_KEPT)
+        return await repository.erase(now - kept, now, _AT_ONCE) == _AT_ONCE
 
     async def waits(self, session: AsyncSession) -> bool:
         """Whether `deliver` would find a message now. Costs little however many there are."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Table, insert, select, update
+from sqlalchemy import Row, Table, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -33,10 +33,11 @@ async def add(session: AsyncSession, entry: Mapping[str, Any]) -> None:
     )
 
 
-async def holders_since(session: AsyncSession, since: datetime) -> Sequence[str]:
-    """Holders with a row recorded since an instant, in order."""
-    statement = select(ENTRY.c.holder_id).where(ENTRY.c.recorded_at >= since).distinct()
-    return (await session.scalars(statement.order_by(ENTRY.c.holder_id))).all()
+async def holders_since(session: AsyncSession, since: datetime) -> dict[str, datetime]:
+    """Holders with a row recorded since an instant, in order, and when the last of these was."""
+    statement = select(ENTRY.c.holder_id, func.max(ENTRY.c.recorded_at)).where(ENTRY.c.recorded_at >= since)
+    rows = await session.execute(statement.group_by(ENTRY.c.holder_id).order_by(ENTRY.c.holder_id))
+    return {row[0]: row[1] for row in rows}
 
 
 async def newest(session: AsyncSession, holder_id: str, before: int | None, limit: int) -> Sequence[Row[Any]]:

@@ -1,7 +1,7 @@
 """Writing, reading and proving the access log."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -50,8 +50,8 @@ class AccessLog:
         entries = tuple(self._opened(row) for row in rows[:limit])
         return AccessPage(entries, more=len(rows) > limit)
 
-    async def holders_since(self, session: AsyncSession, since: datetime) -> Sequence[str]:
-        """Whose licences were checked on line since an instant, and whose offline checks arrived since then."""
+    async def holders_since(self, session: AsyncSession, since: datetime) -> Mapping[str, datetime]:
+        """Whose licences were checked on line, or whose offline checks arrived, since an instant; and when last."""
         return await repository.holders_since(session, since)
 
     async def holders(self, session: AsyncSession) -> AsyncIterator[str]:

@@ -68,8 +68,9 @@ def test_a_renewal_silences_its_predecessor_unless_that_changes_after_it(first: 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.none() | st.integers(0, 5)), max_size=8))
 def test_an_heir_is_the_last_in_its_line(steps: list[tuple[int, int | None]]) -> None:
-    found = heirs(LicenceChange(str(n), 1, "food", (), True, None, None if old is None else str(old)) for n, old in steps)
-    next_of = {str(old): str(n) for n, old in steps if old is not None}
+    said = [(str(number), None if old is None else str(old)) for number, old in steps]
+    found = heirs(LicenceChange(licence_id, 1, "food", (), True, None, replaces) for licence_id, replaces in said)
+    next_of = {replaces: licence_id for licence_id, replaces in said if replaces is not None}
     for old, heir in found.items():
         line = [old]
         while (after := next_of.get(line[-1])) is not None and after not in line:

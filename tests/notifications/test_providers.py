@@ -79,6 +79,21 @@ async def test_a_provider_that_fails_is_left_alone_and_then_tried_by_one(city: C
     assert len(provider.sent) == 4
 
 
+async def test_a_clock_that_goes_back_neither_owes_nor_rests_for_long(city: City, gate: Gate) -> None:
+    """A server whose time is set right, or a run as of another day: nothing may wait until that day comes again."""
+    policy = GatePolicy(per_second=10, failures=1, rest_s=30)
+    assert (await gate.admit("p", 4, policy)).granted == 4
+    await gate.note("p", policy, failed=True)
+    city.clock.forward(days=-100)
+    assert [(await gate.admit("p", 4, policy)).granted for _ in range(2)] == [1, 0], "one tries"
+    await gate.note("p", policy, failed=False)
+    assert (await gate.admit("p", 9, policy)).granted == 5
+    city.clock.forward(days=-1)
+    assert (await gate.admit("p", 9, policy)).granted == 0
+    city.clock.forward(seconds=1)
+    assert (await gate.admit("p", 9, policy)).granted == 9
+
+
 async def test_one_success_in_a_call_ends_the_count(city: City, gate: Gate) -> None:
     provider = FakeChannel("p")
     gated = Gated(provider, gate, GatePolicy(failures=2))

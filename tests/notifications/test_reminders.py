@@ -1,10 +1,12 @@
 """What holders are told about licences that end, and when."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from notifications import ChannelUnavailable, DeliveryPolicy, Lead, Selection, Stage, TickReport
+from notifications import ChannelUnavailable, Delivery, DeliveryPolicy, Lead, Receipt, Selection, Stage, TickReport
+from notifications.ports import SendOutcome
 from notifications.service import BATCH
 from tests.fakes import FakeClock
 from tests.notifications.fakes import SOON, TODAY, City, food
@@ -223,6 +225,29 @@ async def test_revoked_between_queue_and_send_is_not_sent(city: City) -> None:
     assert city.push.attempts == []
     assert await city.inbox_of("holder-1") == []
     assert await city.counts() == {("inbox", "cancelled"): 1, ("push", "cancelled"): 1}
+
+
+async def test_what_was_under_way_when_it_was_withdrawn_is_not_told_again(city: City) -> None:
+    class Suspended:
+        """The licence is suspended while the push is on its way."""
+
+        name, batch, sent = "push", 1, 0
+
+        async def send(self, deliveries: Sequence[Delivery]) -> Sequence[SendOutcome]:
+            self.sent += 1
+            city.changes.write(food(in_force=False))
+            await city.follow_all()
+            return [Receipt(delivered=True)]
+
+    channel = Suspended()
+    city.configure(channel)
+    city.changes.write(food())
+    await city.tick()
+    city.changes.write(food())
+    for _ in range(3):
+        city.clock.forward(days=1)
+        await city.tick()
+    assert channel.sent == 1
 
 
 async def test_revoked_while_push_is_retried_is_not_sent_again(city: City) -> None:

@@ -92,6 +92,21 @@ async def test_a_showing_is_told_once_an_hour_and_only_where_the_holder_wants_it
     assert timedelta(minutes=5) < LOOK_BACK < timedelta(hours=1)
 
 
+async def test_a_showing_at_the_end_of_an_hour_is_not_told_again_in_the_next(running: Running) -> None:
+    await running.take(driving_row(1))
+    running.clock.forward(minutes=55)
+    device, police = await Device.of(running), await inspector(running)
+    await police.check(device.code())
+    for minutes in (0, 6, 6):
+        running.clock.forward(minutes=minutes)
+        await running.remind()
+    assert [kind for kind, _ in await inbox(running)] == ["licence_shown"]
+    device, police = await Device.of(running), await inspector(running, client_id="second")
+    await police.check(device.code())
+    await running.remind()
+    assert [kind for kind, _ in await inbox(running)] == ["licence_shown", "licence_shown"]
+
+
 async def test_a_transaction_code_goes_to_the_holders_phone_and_nowhere_else(running: Running) -> None:
     nobody = {**driving_row(2)["certificate_holders"][0]}
     del nobody["mobile"]

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from notifications import LicenceChange
 from tests.credentials.rows import business_row, driving_row
 from tests.wallet_api.running import Running
 from tests.wallet_api.showing import refusal
+from tests.wallet_api.test_configuration import GOOD
 from tests.wallet_api.test_inbox import signed_in
 from tests.wallet_api.test_noticing import inbox
 from wallet_api.cli import app
@@ -169,35 +170,66 @@ def test_a_type_is_switched_off_and_on_by_command_and_each_step_is_noted() -> No
     def told(*arguments: str) -> list[str]:
         return [line.split("  ")[0] for line in reminders(*arguments).output.splitlines() if "  " in line]
 
-    before = told("plan", "--at", "2027-03-01")
+    before = told("run", "--dry-run", "--at", "2027-03-01")
     muted = before[0]
     assert reminders("mute", muted).exit_code == 2, "a reason is asked for"
     assert "switch_reason_invalid" in reminders("mute", muted, "--reason", " ").output
     assert "type_unknown" in reminders("mute", "no-such-type", "--reason", "x").output
     assert "not switched off" in reminders("unmute", muted).output
     assert reminders("mute", muted, "--reason", "期限延长 [公告3号]").exit_code == 0
-    assert told("plan", "--at", "2027-03-01") == [code for code in before if code != muted]
+    assert told("run", "--dry-run", "--at", "2027-03-01") == [code for code in before if code != muted]
     for shown in (reminders("types").output, reminders("coverage", "--days", "1").output):
         assert "switched off" in shown
         assert f"{muted}  期限延长 [公告3号]" in shown
     assert reminders("unmute", muted, "--reason", "公告期满").exit_code == 0
-    assert told("plan", "--at", "2027-03-01") == before
+    assert told("run", "--dry-run", "--at", "2027-03-01") == before
     assert "switched off" not in reminders("types").output
     noted = CliRunner().invoke(app, ["operators", "actions"]).output.split()
     steps = ["reminders_switched_on", muted, "公告期满", "reminders_switched_off", muted, "期限延长", "[公告3号]"]
     assert [word for word in noted if word in steps] == steps
 
 
+def count_of(shown: Result) -> int:
+    assert shown.exit_code == 0, shown.output
+    assert "nothing was written or sent" in shown.output
+    return int(shown.output.split("in all ")[1].split()[0])
+
+
 @pytest.mark.usefixtures("store")
 def test_a_rehearsal_shows_a_day_and_keeps_nothing() -> None:
     first = reminders("plan", "--at", "2027-03-01")
-    assert first.exit_code == 0, first.output
-    assert "nothing was written or sent" in first.output
-    assert first.output == reminders("run", "--at", "2027-03-01", "--dry-run").output
-    count = int(first.output.split("in all ")[1].split()[0])
-    assert count > 0
+    assert first.output == reminders("plan", "--at", "2027-03-01").output
+    whole = reminders("run", "--at", "2027-03-01", "--dry-run")
+    assert 0 <= count_of(first) < count_of(whole)
     done = reminders("run", "--at", "2027-03-01")
-    assert f"queued {count}," in done.output, done.output
+    assert f"queued {count_of(whole)}," in done.output, done.output
     assert "queued 0," in reminders("run", "--at", "2027-03-01").output
     assert reminders("plan", "--at", "soon").exit_code == 2
     assert "no reminder was due" in reminders("coverage", "--days", "1").output
+
+
+@pytest.mark.usefixtures("store")
+def test_a_day_is_shown_without_what_the_days_before_it_bring() -> None:
+    """The days of a month together bring what one late run would, but for stages that a later one overtakes."""
+    begin = datetime.now(SHANGHAI).date()
+    days = [begin + timedelta(days=n) for n in range(8)]
+    each = [count_of(reminders("plan", "--at", day.isoformat())) for day in days]
+    whole = count_of(reminders("run", "--at", days[-1].isoformat(), "--dry-run"))
+    assert each[0] == count_of(reminders("run", "--at", begin.isoformat(), "--dry-run"))
+    assert whole <= sum(each) < whole * 2
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("day", ["0001-01-01", "2000-01-01", "2999-12-31", "9999-12-31"])
+def test_a_day_far_away_is_rehearsed_or_refused(day: str) -> None:
+    for command in (["plan"], ["run", "--dry-run"], ["run"]):
+        shown = reminders(*command, "--at", day)
+        assert shown.exit_code == (0 if day.startswith("2") else 2), (shown.output, shown.exception)
+
+
+def test_in_production_a_run_of_another_day_is_a_rehearsal(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+    for day in ("2020-01-01", "2099-01-01"):
+        refused = reminders("run", "--at", day)
+        assert (refused.exit_code, "add --dry-run" in refused.output) == (1, True), refused.output

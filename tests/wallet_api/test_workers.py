@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from notifications import Bilingual, Notice
+from notifications.outbox import service as outbox
 from tests.fakes import FakeClock
 from tests.wallet_api.running import Running
 from wallet_api import workers
@@ -79,3 +80,18 @@ async def test_reminding_can_be_left_to_the_command(
     async with ticking(running.platform) as timers:
         assert {job.id for job in timers.get_jobs()} & {"remind", "hand_over"} == jobs
     await running.http.aclose()
+
+
+async def test_old_texts_are_erased_to_the_last_in_one_run(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "_AT_ONCE", 3)
+    text = Bilingual("文", "Text")
+    async with running.platform.database.transaction() as session:
+        await running.platform.outbox.notify(session, [Notice("h", "test", str(n), text, text) for n in range(7)])
+    await running.platform.hand_over()
+    running.clock.forward(days=400)
+    await workers.prune(running.platform)
+    async with running.platform.database.snapshot() as session:
+        rows = await (await session.connection()).exec_driver_sql(
+            "SELECT body FROM outbox_message WHERE state != 'pending'"
+        )
+        assert {bytes(body) for (body,) in rows} == {b""}

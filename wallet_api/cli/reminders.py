@@ -1,9 +1,9 @@
 """Reminders: run them, rehearse a day and see what would go out, hold back a licence type's."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Annotated
 
 import typer
@@ -16,7 +16,7 @@ from notifications.reminders.switches import MAX_REASON
 from notifications.service import BATCH
 from wallet_api.cli.console import console, fail, opened, run
 from wallet_api.cli.operate import remind
-from wallet_api.clock import StandingClock
+from wallet_api.clock import StandingClock, SystemClock
 from wallet_api.database import Rehearsal
 from wallet_api.reminding import PackRules
 from wallet_api.settings import Settings
@@ -24,13 +24,28 @@ from wallet_api.wiring import Platform
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 
-At = Annotated[datetime | None, typer.Option("--at", formats=["%Y-%m-%d"], help="As if it were 09:00 of this day.")]
+
+def _in_our_times(at: datetime | None) -> datetime | None:
+    if at is not None and not 2000 <= at.year <= 2999:
+        raise typer.BadParameter("a day of the years 2000 to 2999")
+    return at
+
+
+At = Annotated[
+    datetime | None,
+    typer.Option("--at", formats=["%Y-%m-%d"], callback=_in_our_times, help="As if it were 09:00 of this day."),
+]
 
 
 @app.command()
 def plan(at: At = None) -> None:
-    """Show what is planned and would be told on a day, by type and stage. Nothing is written or sent."""
-    _show(run(_rehearse(at)), "would be told")
+    """Show what would be told on a day, by type and stage, when the days before it had their runs.
+
+    Nothing is written or sent.
+    """
+    day = at and at.date()
+    before = [day - timedelta(days=1)] if day and day > today(SystemClock().now()) else []
+    _show(run(_rehearse([*before, day])), "would be told")
 
 
 @app.command("run")
@@ -38,13 +53,18 @@ def run_reminders(
     at: At = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go out.")] = False,
 ) -> None:
-    """Plan, queue and deliver once, as the worker does every minute; `--at` does it as if it were that day."""
+    """Plan, queue and deliver once, as the worker does every minute; `--at` does it as if it were that day.
+
+    What would come on the days before it is over then: outside the embedded mode another day needs `--dry-run`.
+    """
     if dry_run:
-        _show(run(_rehearse(at)), "would be told")
+        _show(run(_rehearse([at and at.date()])), "would be told")
     elif at is None:
         remind()
+    elif Settings().deployment != "embedded" and at.date() != today(SystemClock().now()):
+        fail("what comes before that day would be given up, and retries would wait until then: add --dry-run")
     else:
-        report = run(_run_at(at))
+        report = run(_run_at(at.date()))
         console.print(f"[green]✓[/] planned {report.planned}, queued {report.queued}, sent {report.sent}")
 
 
@@ -87,10 +107,16 @@ def unmute(
     console.print(f"[green]✓[/] reminders of {escape(type_code)} go out again")
 
 
-async def _rehearse(at: datetime | None) -> Mapping[tuple[str, str], int]:
-    """Everything of a run but the sending, in a transaction that is not kept."""
-    async with _opened_at(at) as platform, platform.database.rehearsal() as rehearsal:
-        return await _queue_all(platform, rehearsal)
+async def _rehearse(days: Sequence[date | None]) -> Mapping[tuple[str, str], int]:
+    """Everything of runs on these days but the sending, in a transaction that is not kept; gives what the last did."""
+    clock = StandingClock(SystemClock().now())
+    found: Mapping[tuple[str, str], int] = {}
+    async with _opened_by(clock) as platform, platform.database.rehearsal() as rehearsal:
+        for day in days:
+            if day is not None:
+                clock.move(_morning(day))
+            found = await _queue_all(platform, rehearsal)
+    return found
 
 
 async def _queue_all(platform: Platform, rehearsal: Rehearsal) -> Mapping[tuple[str, str], int]:
@@ -111,16 +137,17 @@ async def _queue_all(platform: Platform, rehearsal: Rehearsal) -> Mapping[tuple[
     return found
 
 
-async def _run_at(at: datetime) -> TickReport:
-    async with _opened_at(at) as platform:
+async def _run_at(day: date) -> TickReport:
+    async with _opened_by(StandingClock(_morning(day))) as platform:
         return await platform.remind()
 
 
-def _opened_at(at: datetime | None) -> AbstractAsyncContextManager[Platform]:
-    if at is None:
-        return opened(start=False)
-    instant = datetime.combine(at.date(), time(DUE_HOUR), SHANGHAI)
-    return opened(start=False, platform=Platform.of(Settings(), clock=StandingClock(instant)))
+def _morning(day: date) -> datetime:
+    return datetime.combine(day, time(DUE_HOUR), SHANGHAI)
+
+
+def _opened_by(clock: StandingClock) -> AbstractAsyncContextManager[Platform]:
+    return opened(start=False, platform=Platform.of(Settings(), clock=clock))
 
 
 def _show(found: Mapping[tuple[str, str], int], verb: str) -> None:
