@@ -213,20 +213,22 @@ async def test_signing_out_in_one_tab_signs_the_others_out(open_inbox: Open, ser
 
 
 @pytest.mark.browser
-async def test_an_answer_that_comes_after_signing_out_is_not_shown(open_inbox: Open, served: Site) -> None:
+@pytest.mark.parametrize("held", ["**/api/v1/me/inbox?*", "**/api/v1/me/inbox/*/read"])
+async def test_an_answer_that_comes_after_signing_out_is_not_shown(open_inbox: Open, served: Site, held: str) -> None:
     async with open_inbox() as (seen, holder_id):
         page = seen.page
-        await tell(served, holder_id, "late")
+        await tell(served, holder_id, f"late {held}")
         await expect(page.locator(".message")).to_have_count(1, timeout=15_000)
-        asked, may_answer = await hold_first_answer(page, "**/api/v1/me/inbox?*")
+        asked, may_answer = await hold_first_answer(page, held)
         await page.get_by_role("button", name="Mark as read").click()
         await asked.wait()
         await button(page, "sign-out").click()
         await expect(button(page, "sign-in")).to_be_visible()
-        async with page.expect_response("**/api/v1/me/inbox?*"):
+        async with page.expect_response(held):
             may_answer.set()
         await asyncio.sleep(0.2)
         await expect(page.locator(".message")).to_have_count(0)
+        await expect(page.locator("#sign-in-problem")).to_be_hidden()
 
 
 @pytest.mark.browser

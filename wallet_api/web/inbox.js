@@ -18,6 +18,7 @@ async function attempt(work, failed) {
     await work();
   } catch (error) {
     if (error.code !== "ended") return failed(error.code ?? error.name);
+    if (root.dataset.state === "signed-out") return; // it has been ended here
     await forget("session");
     showSignedOut("ended");
   }
