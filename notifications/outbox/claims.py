@@ -103,6 +103,8 @@ class ClaimRepository:
         Args:
             said: the subjects of messages that this transaction has closed as sent, by message.
         """
+        if not said:
+            return
         known = {row.subject for row in await self._run(select(_e.subject).where(_e.message_id.in_(said)))}
         blank = {"channel": channel, "position": 0, "body": b""}
         rows = [

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, delete, exists, func, literal, or_, select, tuple_, update
@@ -181,20 +181,22 @@ class OutboxRepository:
             for row in await self._run(statement)
         ]
 
-    async def redrive(self, conditions: Sequence[ColumnElement[bool]], limit: int, now: datetime) -> int:
+    async def redrive(
+        self, conditions: Sequence[ColumnElement[bool]], limit: int, now: datetime, patience: timedelta
+    ) -> int:
         """Put failed messages back, but those whose digest another channel of the same route has carried.
 
-        What is sent without a receipt has carried it for the channels before it, not for those after it.
+        What is sent without a receipt has carried it for the channels before it, not for those after it. What is put
+        back together goes out as it would have at first: the later channel waits for `patience`.
         """
         other = _messages.alias()
-        takes_over = (literal(",") + _m.fallbacks + ",").contains(literal(",") + other.c.channel + ",")
         carried = exists().where(
             other.c.digest_id == _m.digest_id,
             other.c.id != _m.id,
             (other.c.channel == "inbox") == (_m.channel == "inbox"),
             or_(
                 other.c.state.in_((MessageState.DELIVERED, *_OPEN)),
-                and_(other.c.state == MessageState.SENT, takes_over),
+                and_(other.c.state == MessageState.SENT, _falls_back(_m, other.c)),
             ),
         )
         speaks = exists().where(_e.message_id == _m.id, _e.body != b"")
@@ -202,10 +204,13 @@ class OutboxRepository:
         erased = _m.body == b""
         dead = select(_m.id).where(_m.state == MessageState.FAILED, ~carried, speaks, timely, ~erased, *conditions)
         again = dead.order_by(_m.closed_at).limit(limit).with_for_update(skip_locked=True).cte("dead")
+        before = exists().where(
+            other.c.id.in_(select(again.c.id)), other.c.digest_id == _m.digest_id, _falls_back(other.c, _m)
+        )
         values = {
             "state": MessageState.PENDING,
             "attempts": 0,
-            "not_before": now,
+            "not_before": case((before, now + patience), else_=now),
             "reason": None,
             "closed_at": None,
             "provider": None,
@@ -230,6 +235,12 @@ class OutboxRepository:
     async def forget_receipts(self, before: datetime) -> None:
         """Drop receipts that never found their message."""
         await self._run(delete(_receipts).where(_r.received_at < before))
+
+
+def _falls_back(earlier: Any, later: Any) -> ColumnElement[bool]:
+    """Whether the channel of a message may take another one's over."""
+    channels: ColumnElement[str] = literal(",") + earlier.fallbacks + ","
+    return channels.contains(literal(",") + later.channel + ",")
 
 
 def _settled(row: Any) -> dict[str, object]:

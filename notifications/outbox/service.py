@@ -77,6 +77,7 @@ class Outbox:
         self._clock = clock
         self._cipher = cipher
         self._configured = {channel.name: channel for channel in channels}
+        self._policy = policy
         self._delivering = Delivering(clock, cipher, contacts, self._configured, policy)
 
     async def post(self, session: AsyncSession, digests: Sequence[Digest]) -> int:
@@ -196,7 +197,8 @@ class Outbox:
         Left alone is what another channel has carried meanwhile, what is of no more use, and what has no text any
         more. At most 500 a call.
         """
-        return await OutboxRepository(session).redrive(selection.conditions, _AT_ONCE, self._clock.now())
+        now, patience = self._clock.now(), timedelta(seconds=self._policy.sms_after_s)
+        return await OutboxRepository(session).redrive(selection.conditions, _AT_ONCE, now, patience)
 
     async def prune(self, session: AsyncSession, kept: timedelta) -> bool:
         """Erase texts of messages that were closed so long ago, and of those that nobody needs any more.

@@ -249,6 +249,21 @@ async def test_an_sms_that_failed_after_a_push_without_receipt_is_put_back(city:
     assert await city.counts() == {("push", "sent"): 1, ("sms", "delivered"): 1}
 
 
+@pytest.mark.parametrize("push", ["arrives", "fails"])
+async def test_push_and_sms_put_back_together_follow_each_other(city: City, push: str) -> None:
+    city.configure(city.push, city.sms, policy=DeliveryPolicy(max_attempts=1))
+    city.push.always = city.sms.always = ChannelUnavailable("down", "both are down")
+    await notify(city, notice())
+    await city.outbox.deliver(city.database)
+    assert await city.counts() == {("push", "failed"): 1, ("sms", "failed"): 1}
+    city.sms.always = None
+    city.push.always = None if push == "arrives" else city.push.always
+    assert await redrive(city) == 2
+    await city.outbox.deliver(city.database)
+    expected = {"arrives": ("delivered", "cancelled"), "fails": ("failed", "delivered")}[push]
+    assert await city.counts() == {("push", expected[0]): 1, ("sms", expected[1]): 1}
+
+
 async def test_texts_of_old_messages_are_erased_and_the_promise_stays(city: City) -> None:
     await notify(city, notice(), notice(subject="code", useful_until=city.clock.now() + timedelta(minutes=5)))
     await city.outbox.deliver(city.database)
