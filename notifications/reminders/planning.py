@@ -75,18 +75,17 @@ def wanted(
     return found
 
 
-def heirs(changes: Iterable[LicenceChange]) -> dict[str, str]:
-    """The licences that others took the place of, each with the last of those that came after it."""
-    next_of = {one.replaces_licence_id: one.licence_id for one in changes if one.replaces_licence_id is not None}
-    return {old: heir for old in next_of if (heir := _last_after(old, next_of)) != old}
+def successions(changes: Iterable[LicenceChange]) -> list[tuple[str, str]]:
+    """Licences and those that took their place, (old, new), each after the one by which the old had come."""
+    before = {one.licence_id: one.replaces_licence_id for one in changes if one.replaces_licence_id is not None}
 
+    def place(licence_id: str) -> int:
+        line = [licence_id]
+        while (old := before.get(line[-1])) is not None and old not in line:
+            line.append(old)
+        return len(line)
 
-def _last_after(licence_id: str, next_of: Mapping[str, str]) -> str:
-    seen = {licence_id}
-    while (successor := next_of.get(licence_id)) is not None and successor not in seen:
-        licence_id = successor
-        seen.add(successor)
-    return licence_id
+    return [(before[new], new) for new in sorted(before, key=place) if before[new] != new]
 
 
 def is_obsolete(standing: Reminder, plans: Mapping[tuple[str, date, str, str], Plan]) -> bool:

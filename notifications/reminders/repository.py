@@ -64,20 +64,19 @@ class ReminderRepository:
         )
         return frozenset(row.licence_id for row in await self._run(statement.returning(_followed.c.licence_id), values))
 
-    async def pass_on(self, heirs: Mapping[str, str]) -> None:
+    async def pass_on(self, successions: Sequence[tuple[str, str]]) -> None:
         """Give the reminders of licences to those that took their place, but for what these have of their own.
 
         Args:
-            heirs: the successor by the licence before it.
+            successions: (old, new), done one after the other.
         """
-        if not heirs:
+        if not successions:
             return
         own = _reminders.alias()
-        has = exists().where(own.c.licence_id == bindparam("heir"), *(own.c[name] == _r[name] for name in _KEY[1:]))
-        theirs = (_r.licence_id == bindparam("of"), _r.state != ReminderState.WITHDRAWN, ~has)
-        statement = update(_reminders).where(*theirs).values(licence_id=bindparam("to_licence_id"))
-        values = [{"of": old, "heir": heir, "to_licence_id": heir} for old, heir in sorted(heirs.items())]
-        await self._run(statement, values)
+        has = exists().where(own.c.licence_id == bindparam("new"), *(own.c[name] == _r[name] for name in _KEY[1:]))
+        theirs = (_r.licence_id == bindparam("old"), _r.state != ReminderState.WITHDRAWN, ~has)
+        statement = update(_reminders).where(*theirs).values(licence_id=bindparam("to_new"))
+        await self._run(statement, [{"old": old, "new": new, "to_new": new} for old, new in successions])
 
     async def of_licences(self, licence_ids: Collection[str]) -> list[Reminder]:
         """The licences' reminders that were not withdrawn, locked."""

@@ -81,7 +81,7 @@ class ReminderService:
         stages = {change.type_code: self._rules.stages(change.type_code) for change in changes}
         current = [change for change in changes if change.licence_id in advanced]
         wanted = planning.wanted(current, stages, planning.today(now))
-        await repository.pass_on(planning.heirs(current))
+        await repository.pass_on(planning.successions(current))
         standing = await repository.of_licences(wanted)
         plans = {plan.occasion: plan for each in wanted.values() for plan in each}
         queued = [one.id for one in standing if one.state is ReminderState.QUEUED and one.plan.occasion in plans]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from notifications import DeliveryPolicy, Lead, LicenceChange, Stage
 from notifications.reminders.models import Plan, Reminder, ReminderState
-from notifications.reminders.planning import digest_day, heirs, newest_of_each_licence, plan, today, wanted
+from notifications.reminders.planning import digest_day, newest_of_each_licence, plan, successions, today, wanted
 from tests.fakes import FakeClock
 from tests.notifications.fakes import TODAY, City
 from wallet_api.database import Database
@@ -66,17 +66,20 @@ def test_a_renewal_silences_its_predecessor_unless_that_changes_after_it(first: 
     assert found["l-new"]
 
 
-@given(st.lists(st.tuples(st.integers(0, 5), st.none() | st.integers(0, 5)), max_size=8))
-def test_an_heir_is_the_last_in_its_line(steps: list[tuple[int, int | None]]) -> None:
-    said = [(str(number), None if old is None else str(old)) for number, old in steps]
-    found = heirs(LicenceChange(licence_id, 1, "food", (), True, None, replaces) for licence_id, replaces in said)
-    next_of = {replaces: licence_id for licence_id, replaces in said if replaces is not None}
-    for old, heir in found.items():
-        line = [old]
-        while (after := next_of.get(line[-1])) is not None and after not in line:
-            line.append(after)
-        assert (heir, heir != old) == (line[-1], True)
-    assert found.keys() == {old for old, n in next_of.items() if old != n}
+@given(st.permutations(range(6)), st.sets(st.integers(0, 5)))
+def test_who_took_whose_place_is_given_in_the_order_of_each_line(order: list[int], first: set[int]) -> None:
+    changes = [LicenceChange(f"l-{n}", 1, "food", (), True, None, None if n in first else f"l-{n - 1}") for n in order]
+    found = successions(changes)
+    assert sorted(found) == [(f"l-{n - 1}", f"l-{n}") for n in range(6) if n not in first]
+    assert all(found.index((old, new)) < found.index(after) for old, new in found for after in found if after[0] == new)
+
+
+def test_licences_that_took_each_others_place_are_given_all_the_same() -> None:
+    pairs = [("a", "b"), ("b", "a")]
+    assert (
+        sorted(successions(LicenceChange(n, 1, "food", (), True, None, old) for old, n in [*pairs, ("c", "c")]))
+        == pairs
+    )
 
 
 @given(st.dates(date(2000, 1, 1), date(2100, 1, 1)), st.times(timezones=st.just(timezone(timedelta(hours=8)))))

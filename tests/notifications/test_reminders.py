@@ -193,6 +193,21 @@ async def test_what_waits_for_a_predecessor_goes_out_once_for_its_successor(city
     assert await city.tick() == TickReport()
 
 
+async def test_what_the_nearest_predecessor_told_counts_before_what_one_further_back_did(city: City) -> None:
+    """Versions count anew in another record, so that two licences of a line may have reminders of one key."""
+    city.changes.write(food(licence_id="b"))
+    await city.tick()
+    city.changes.write(food(licence_id="a", valid_until=SOON + timedelta(days=200)))
+    city.changes.write(food(licence_id="a"))
+    await city.follow_all()
+    city.changes.write(food(licence_id="b", in_force=False, replaces_licence_id="a"))
+    city.changes.write(food(licence_id="c", licence_version=2, replaces_licence_id="b"))
+    for _ in range(3):
+        city.clock.forward(days=1)
+        await city.tick()
+    assert len(city.push.sent) == 1
+
+
 async def test_a_successor_that_was_followed_before_its_predecessor_keeps_its_own(city: City) -> None:
     city.changes.write(food(licence_id="licence-2"))
     await city.tick()
