@@ -25,6 +25,7 @@ RESTING = "provider_resting"
 _gates = ProviderGateRow.metadata.tables["provider_gate"]
 _g = _gates.c
 _MILLION = 1_000_000  # instants are microseconds and tokens millionths: whole numbers are alike in every database
+_SKEW = 60 * _MILLION  # by so much workers' clocks may differ; servers' do by far less
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,12 @@ class Gate:
 
 
 def _taking(name: str, wanted: int, policy: GatePolicy, now: int) -> Any:
-    """Refill a provider's tokens, take what is wanted and there, and begin a trial when a rest is over."""
-    rate = policy.per_second
+    """Refill a provider's tokens, take what is wanted and there, and begin a trial when a rest is over.
+
+    The newest instant of any worker counts: one that comes later with an older one refills nothing. What lies further
+    ahead than clocks may differ was written by a clock that has been set back since, and counts no more.
+    """
+    rate, rest, latest = policy.per_second, int(policy.rest_s * _MILLION), now + _SKEW
     stock: Any = _g.tokens
     there: Any = literal(wanted)
     if rate is not None:
@@ -111,18 +116,16 @@ def _taking(name: str, wanted: int, policy: GatePolicy, now: int) -> Any:
         stock = case((refilled > rate * _MILLION, rate * _MILLION), else_=refilled)
         there = case((stock < wanted * _MILLION, stock // _MILLION), else_=wanted)
     weak = _g.failures >= policy.failures
-    # No rest is longer than it may be: one that ends later was begun by a clock that ran ahead.
-    rests = _g.rests_until.between(now + 1, now + int(policy.rest_s * _MILLION))
+    rests = _g.rests_until.between(now + 1, latest + rest)
     granted = case((rests, 0), (weak & (there > 1), 1), else_=there)
-    trial_until = now + int(policy.rest_s * _MILLION)
     return (
         update(_gates)
         .where(_g.name == name)
         .values(
             granted=granted,
             tokens=stock - granted * _MILLION if rate is not None else stock,
-            refilled_at=now,
-            rests_until=case((weak & ~rests & (there > 0), trial_until), else_=_g.rests_until),
+            refilled_at=case((_g.refilled_at.between(now, latest), _g.refilled_at), else_=now),
+            rests_until=case((rests, _g.rests_until), (weak & (there > 0), now + rest), else_=0),
         )
         .returning(_g.granted, _g.tokens, _g.failures, _g.rests_until)
     )

@@ -101,7 +101,7 @@ class ClaimRepository:
         """Note again what was told although it was withdrawn while it was under way: it is not told a second time.
 
         Args:
-            said: the subjects of messages that this transaction has closed as sent, by message.
+            said: the subjects of messages that were handed over, by message.
         """
         if not said:
             return

@@ -249,8 +249,7 @@ class Delivering:
         now = self._clock.now()
         closed = await repository.close(attempted.outcomes, now)
         mine = [(message, outcome) for message, outcome in attempted.outcomes if message.id in closed]
-        sent = {message.id for message, outcome in mine if outcome.state in (MessageState.SENT, MessageState.DELIVERED)}
-        await repository.keep_told({one: attempted.subjects[one] for one in sorted(sent)}, channel.name)
+        await repository.keep_told(attempted.told, channel.name)  # also where a receipt or another worker was faster
         delivered = [message.draft for message, outcome in mine if outcome.state is MessageState.DELIVERED]
         await repository.cancel_fallbacks(delivered, now)
         waiting = [
@@ -270,6 +269,12 @@ class _Attempted:
     outcomes: Sequence[tuple[Claimed, Outcome]]
     subjects: Mapping[str, Sequence[str]]
     unreadable: Exception | None
+
+    @property
+    def told(self) -> Mapping[str, Sequence[str]]:
+        """What the messages that were handed over were about."""
+        handed = (MessageState.SENT, MessageState.DELIVERED)
+        return {message.id: self.subjects[message.id] for message, outcome in self.outcomes if outcome.state in handed}
 
 
 _HANDS = range(BATCHES_AT_ONCE)

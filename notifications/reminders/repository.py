@@ -74,43 +74,44 @@ class ReminderRepository:
             return
         own = _reminders.alias()
         has = exists().where(own.c.licence_id == bindparam("new"), *(own.c[name] == _r[name] for name in _KEY[1:]))
-        theirs = (_r.licence_id == bindparam("old"), _r.state != ReminderState.WITHDRAWN, ~has)
-        statement = update(_reminders).where(*theirs).values(licence_id=bindparam("to_new"))
+        theirs = update(_reminders).where(_r.licence_id == bindparam("old"), ~has)
+        statement = theirs.values(licence_id=bindparam("to_new"))
         await self._run(statement, [{"old": old, "new": new, "to_new": new} for old, new in successions])
 
     async def of_licences(self, licence_ids: Collection[str]) -> list[Reminder]:
-        """The licences' reminders that were not withdrawn, locked."""
-        statement = select(_r.id, _r.state, *_PLAN).where(
-            _r.licence_id.in_(licence_ids), _r.state != ReminderState.WITHDRAWN
-        )
+        """The licences' reminders, locked."""
+        statement = select(_r.id, _r.state, *_PLAN).where(_r.licence_id.in_(licence_ids))
         return await self._reminders(statement.order_by(_r.id).with_for_update())
 
     async def add(self, plans: Sequence[Plan], now: datetime) -> int:
-        """Write plans, reviving withdrawn ones; gives the number that are planned by it."""
+        """Write reminders that are not there yet; gives their number."""
         if not plans:
             return 0
-        values = [
-            {
-                **vars(plan),
-                "id": secrets.token_hex(16),
-                "state": ReminderState.PLANNED,
-                "planned_at": now,
-                "changed_at": now,
-            }
-            for plan in plans
-        ]
-        statement = insert(_reminders)
-        new = statement.excluded
-        statement = statement.on_conflict_do_update(
-            index_elements=_KEY,
-            set_={"state": ReminderState.PLANNED, "due_on": new.due_on, "changed_at": new.changed_at},
-            where=_r.state == ReminderState.WITHDRAWN,
-        )
-        planned = [_r.due_on, _r.holder_id, _r.id.label("reminder_id"), _r.type_code]
-        added = [dict(row._mapping) for row in await self._run(statement.returning(*planned), values)]
+        times = {"planned_at": now, "changed_at": now}
+        new = [{**vars(plan), "id": secrets.token_hex(16), "state": ReminderState.PLANNED, **times} for plan in plans]
+        statement = insert(_reminders).on_conflict_do_nothing(index_elements=_KEY)
+        planned = (_r.due_on, _r.holder_id, _r.id.label("reminder_id"), _r.type_code)
+        added = [dict(row._mapping) for row in await self._run(statement.returning(*planned), new)]
         if added:
             await self._run(insert(_planned), added)
         return len(added)
+
+    async def plan_again(self, plans: Mapping[str, Plan], now: datetime) -> int:
+        """Plan reminders that this transaction has locked and that are not planned; gives their number.
+
+        Args:
+            plans: by the reminder's id; what another plan of the same occasion can say differently is the day.
+        """
+        if plans:
+            again = {"state": ReminderState.PLANNED, "due_on": bindparam("on"), "changed_at": now}
+            statement = update(_reminders).where(_r.id == bindparam("of")).values(again)
+            await self._run(statement, [{"of": key, "on": plan.due_on} for key, plan in plans.items()])
+            listed = [
+                {"due_on": plan.due_on, "holder_id": plan.holder_id, "reminder_id": key, "type_code": plan.type_code}
+                for key, plan in plans.items()
+            ]
+            await self._run(insert(_planned), listed)
+        return len(plans)
 
     async def move(self, reminders: Collection[Reminder], state: ReminderState, now: datetime) -> None:
         """Give reminders that this transaction has locked a state in which they are not planned."""

@@ -87,17 +87,22 @@ class ReminderService:
         queued = [one.id for one in standing if one.state is ReminderState.QUEUED and one.plan.occasion in plans]
         kept_back = await self._outbox.kept_back(session, queued)  # their holder was gone, and is back
         obsolete = [one for one in standing if one.id in kept_back or planning.is_obsolete(one, plans)]
-        known = {one.plan.occasion for one in set(standing).difference(obsolete)}
         withdrawn = await self._withdraw(session, obsolete)
-        return await repository.add([plan for key, plan in plans.items() if key not in known], now), withdrawn
+        unplanned = {one for one in standing if one.state is ReminderState.WITHDRAWN} | withdrawn
+        known = {one.plan.occasion for one in standing if one not in unplanned}
+        idle = {one.plan.occasion: one.id for one in standing if one.plan.occasion not in known}
+        again = {idle[key]: plan for key, plan in plans.items() if key in idle}
+        new = [plan for key, plan in plans.items() if key not in known and key not in idle]
+        planned = await repository.plan_again(again, now) + await repository.add(new, now)
+        return planned, len(withdrawn)
 
-    async def _withdraw(self, session: AsyncSession, obsolete: Sequence[Reminder]) -> int:
+    async def _withdraw(self, session: AsyncSession, obsolete: Sequence[Reminder]) -> frozenset[Reminder]:
         queued = [reminder.id for reminder in obsolete if reminder.state is ReminderState.QUEUED]
         told = await self._outbox.withdraw(session, queued)
         # A reminder that reached the holder on one channel stays queued, so that it is never announced again.
-        withdrawn = [one for one in obsolete if one.id not in told]
-        await ReminderRepository(session).move(withdrawn, ReminderState.WITHDRAWN, self._clock.now())
-        return len(withdrawn)
+        leaving = frozenset(one for one in obsolete if one.id not in told)
+        await ReminderRepository(session).move(leaving, ReminderState.WITHDRAWN, self._clock.now())
+        return leaving
 
     async def queue_due(self, session: AsyncSession, limit: int = 100) -> QueueReport:
         """Hand everything that is due at this moment to the outbox, for at most `limit` holders.

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -25,6 +26,7 @@ from notifications.channels.web_push import PUSH_SERVICES, VapidKey, WebPush
 from notifications.errors import THROTTLED
 from notifications.outbox.claims import AskedBook
 from notifications.ports import SendOutcome
+from tests.fakes import FakeClock
 from tests.notifications.fakes import City, FakeChannel
 
 DOWN = ChannelUnavailable("down", "provider down")
@@ -92,6 +94,33 @@ async def test_a_clock_that_goes_back_neither_owes_nor_rests_for_long(city: City
     assert (await gate.admit("p", 9, policy)).granted == 0
     city.clock.forward(seconds=1)
     assert (await gate.admit("p", 9, policy)).granted == 9
+
+
+@pytest.mark.parametrize("apart", [timedelta(milliseconds=20), timedelta(seconds=1)])
+async def test_workers_whose_clocks_differ_share_one_limit(city: City, apart: timedelta) -> None:
+    """Also one clock that is read before its row is locked: who had to wait comes with an older instant."""
+    policy, granted = GatePolicy(per_second=100), 0
+    clocks = [FakeClock(city.clock.now() + apart), FakeClock(city.clock.now())]
+    for _ in range(200):
+        for clock in clocks:
+            granted += (await Gate(city.database, clock).admit("p", 50, policy)).granted
+            clock.forward(milliseconds=5)
+    assert granted <= 100 * (1 + 1)  # a second has passed, and the stock was full
+
+
+async def test_a_rest_holds_for_a_worker_whose_clock_is_behind(city: City) -> None:
+    policy, ahead = GatePolicy(failures=1, rest_s=30), FakeClock(city.clock.now() + timedelta(milliseconds=1))
+    assert (await Gate(city.database, ahead).admit("p", 1, policy)).granted == 1
+    await Gate(city.database, ahead).note("p", policy, failed=True)
+    assert (await Gate(city.database, city.clock).admit("p", 1, policy)).granted == 0
+
+
+async def test_a_clock_that_goes_back_parks_nothing_at_a_gate_without_tokens(city: City, gate: Gate) -> None:
+    policy = GatePolicy(per_second=10, failures=1, rest_s=30)
+    assert (await gate.admit("p", 10, policy)).granted == 10
+    await gate.note("p", policy, failed=True)
+    city.clock.forward(days=-100)
+    assert (await gate.admit("p", 4, policy)).retry_after_s <= 30
 
 
 async def test_one_success_in_a_call_ends_the_count(city: City, gate: Gate) -> None:

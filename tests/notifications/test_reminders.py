@@ -1,11 +1,22 @@
 """What holders are told about licences that end, and when."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from notifications import ChannelUnavailable, Delivery, DeliveryPolicy, Lead, Receipt, Selection, Stage, TickReport
+from notifications import (
+    ChannelUnavailable,
+    Delivery,
+    DeliveryPolicy,
+    Lead,
+    LicenceChange,
+    OutgoingMessage,
+    Receipt,
+    Selection,
+    Stage,
+    TickReport,
+)
 from notifications.ports import SendOutcome
 from notifications.service import BATCH
 from tests.fakes import FakeClock
@@ -208,6 +219,19 @@ async def test_what_the_nearest_predecessor_told_counts_before_what_one_further_
     assert len(city.push.sent) == 1
 
 
+async def test_reminders_of_one_key_in_one_line_stop_no_run(city: City) -> None:
+    """The successor was followed before the line is known, and its version counts as its predecessor's."""
+    city.changes.write(food())
+    await city.tick()
+    city.changes.write(food(licence_id="licence-2"))
+    await city.follow_all()
+    city.changes.write(food(in_force=False), food(licence_id="licence-2", replaces_licence_id="licence-1"))
+    assert (await city.tick()).planned == 0
+    async with city.database.snapshot() as session:
+        rows = await (await session.connection()).exec_driver_sql("SELECT licence_id, stage FROM reminder")
+        assert len(set(rows)) == 6
+
+
 async def test_a_successor_that_was_followed_before_its_predecessor_keeps_its_own(city: City) -> None:
     city.changes.write(food(licence_id="licence-2"))
     await city.tick()
@@ -242,23 +266,41 @@ async def test_revoked_between_queue_and_send_is_not_sent(city: City) -> None:
     assert await city.counts() == {("inbox", "cancelled"): 1, ("push", "cancelled"): 1}
 
 
-async def test_what_was_under_way_when_it_was_withdrawn_is_not_told_again(city: City) -> None:
-    class Suspended:
-        """The licence is suspended while the push is on its way."""
+class Slow:
+    """A push service whose first call takes as long as something else."""
 
-        name, batch, sent = "push", 1, 0
+    name, batch = "push", 1
 
-        async def send(self, deliveries: Sequence[Delivery]) -> Sequence[SendOutcome]:
-            self.sent += 1
-            city.changes.write(food(in_force=False))
-            await city.follow_all()
-            return [Receipt(delivered=True)]
+    def __init__(self, meanwhile: Callable[[OutgoingMessage], Awaitable[None]]) -> None:
+        self.meanwhile = meanwhile
+        self.sent = 0
 
-    channel = Suspended()
+    async def send(self, deliveries: Sequence[Delivery]) -> Sequence[SendOutcome]:
+        self.sent += 1
+        if self.sent == 1:
+            await self.meanwhile(deliveries[0].message)
+        return [Receipt(delivered=True)]
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+@pytest.mark.parametrize(
+    "back", [food(), food(licence_id="licence-2", licence_version=2, replaces_licence_id="licence-1")]
+)
+async def test_what_was_under_way_when_it_was_withdrawn_is_not_told_again(
+    city: City, back: LicenceChange, *, confirmed: bool
+) -> None:
+    async def suspended(message: OutgoingMessage) -> None:
+        city.changes.write(food(in_force=False))
+        await city.follow_all()
+        async with city.database.transaction() as session:
+            if confirmed:  # a device can be faster than the worker that closes the message
+                await city.outbox.confirm_push(session, message.idempotency_key)
+
+    channel = Slow(suspended)
     city.configure(channel)
     city.changes.write(food())
     await city.tick()
-    city.changes.write(food())
+    city.changes.write(back)
     for _ in range(3):
         city.clock.forward(days=1)
         await city.tick()

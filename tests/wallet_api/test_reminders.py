@@ -145,10 +145,14 @@ def test_every_shipped_stage_is_counted_from_something_that_is_there() -> None:
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store with some licences that come to their end."""
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.fixture
+def store(empty: None) -> None:
+    """A store with some licences that come to their end."""
     asyncio.run(_fill())
 
 
@@ -170,19 +174,20 @@ def test_a_type_is_switched_off_and_on_by_command_and_each_step_is_noted() -> No
     def told(*arguments: str) -> list[str]:
         return [line.split("  ")[0] for line in reminders(*arguments).output.splitlines() if "  " in line]
 
-    before = told("run", "--dry-run", "--at", "2027-03-01")
+    late = (datetime.now(SHANGHAI).date() + timedelta(days=95)).isoformat()
+    before = told("run", "--dry-run", "--at", late)
     muted = before[0]
     assert reminders("mute", muted).exit_code == 2, "a reason is asked for"
     assert "switch_reason_invalid" in reminders("mute", muted, "--reason", " ").output
     assert "type_unknown" in reminders("mute", "no-such-type", "--reason", "x").output
     assert "not switched off" in reminders("unmute", muted).output
     assert reminders("mute", muted, "--reason", "期限延长 [公告3号]").exit_code == 0
-    assert told("run", "--dry-run", "--at", "2027-03-01") == [code for code in before if code != muted]
+    assert told("run", "--dry-run", "--at", late) == [code for code in before if code != muted]
     for shown in (reminders("types").output, reminders("coverage", "--days", "1").output):
         assert "switched off" in shown
         assert f"{muted}  期限延长 [公告3号]" in shown
     assert reminders("unmute", muted, "--reason", "公告期满").exit_code == 0
-    assert told("run", "--dry-run", "--at", "2027-03-01") == before
+    assert told("run", "--dry-run", "--at", late) == before
     assert "switched off" not in reminders("types").output
     noted = CliRunner().invoke(app, ["operators", "actions"]).output.split()
     steps = ["reminders_switched_on", muted, "公告期满", "reminders_switched_off", muted, "期限延长", "[公告3号]"]
@@ -197,15 +202,21 @@ def count_of(shown: Result) -> int:
 
 @pytest.mark.usefixtures("store")
 def test_a_rehearsal_shows_a_day_and_keeps_nothing() -> None:
-    first = reminders("plan", "--at", "2027-03-01")
-    assert first.output == reminders("plan", "--at", "2027-03-01").output
-    whole = reminders("run", "--at", "2027-03-01", "--dry-run")
+    late = (datetime.now(SHANGHAI).date() + timedelta(days=95)).isoformat()
+    first = reminders("plan", "--at", late)
+    assert first.output == reminders("plan", "--at", late).output
+    whole = reminders("run", "--at", late, "--dry-run")
     assert 0 <= count_of(first) < count_of(whole)
-    done = reminders("run", "--at", "2027-03-01")
+    done = reminders("run", "--at", late)
     assert f"queued {count_of(whole)}," in done.output, done.output
-    assert "queued 0," in reminders("run", "--at", "2027-03-01").output
+    assert "queued 0," in reminders("run", "--at", late).output
     assert reminders("plan", "--at", "soon").exit_code == 2
-    assert "no reminder was due" in reminders("coverage", "--days", "1").output
+
+
+@pytest.mark.usefixtures("empty")
+def test_an_empty_store_has_nothing_to_tell_and_says_so() -> None:
+    assert count_of(reminders("plan")) == 0
+    assert "no reminder was due" in reminders("coverage").output
 
 
 @pytest.mark.usefixtures("store")
@@ -220,6 +231,7 @@ def test_a_day_is_shown_without_what_the_days_before_it_bring() -> None:
 
 
 @pytest.mark.usefixtures("store")
+@pytest.mark.usefixtures("empty")
 @pytest.mark.parametrize("day", ["0001-01-01", "2000-01-01", "2999-12-31", "9999-12-31"])
 def test_a_day_far_away_is_rehearsed_or_refused(day: str) -> None:
     for command in (["plan"], ["run", "--dry-run"], ["run"]):
@@ -227,9 +239,9 @@ def test_a_day_far_away_is_rehearsed_or_refused(day: str) -> None:
         assert shown.exit_code == (0 if day.startswith("2") else 2), (shown.output, shown.exception)
 
 
-def test_in_production_a_run_of_another_day_is_a_rehearsal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_production_a_run_as_of_a_day_is_a_rehearsal(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in GOOD.items():
         monkeypatch.setenv(name, value)
-    for day in ("2020-01-01", "2099-01-01"):
+    for day in ("2020-01-01", "2099-01-01", datetime.now(SHANGHAI).date().isoformat()):
         refused = reminders("run", "--at", day)
         assert (refused.exit_code, "add --dry-run" in refused.output) == (1, True), refused.output

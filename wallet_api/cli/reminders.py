@@ -55,14 +55,15 @@ def run_reminders(
 ) -> None:
     """Plan, queue and deliver once, as the worker does every minute; `--at` does it as if it were that day.
 
-    What would come on the days before it is over then: outside the embedded mode another day needs `--dry-run`.
+    What would come before it is given up then, and retries wait until then: outside the embedded mode `--at` needs
+    `--dry-run`.
     """
     if dry_run:
         _show(run(_rehearse([at and at.date()])), "would be told")
     elif at is None:
         remind()
-    elif Settings().deployment != "embedded" and at.date() != today(SystemClock().now()):
-        fail("what comes before that day would be given up, and retries would wait until then: add --dry-run")
+    elif Settings().deployment != "embedded":
+        fail("workers beside it know another time: run without --at, or add --dry-run")
     else:
         report = run(_run_at(at.date()))
         console.print(f"[green]✓[/] planned {report.planned}, queued {report.queued}, sent {report.sent}")
