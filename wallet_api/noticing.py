@@ -3,7 +3,7 @@
 News and showings are found by the worker, so that neither intake nor a check waits for them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -37,6 +37,7 @@ _ENDED = {
     CertState.REVOKED: Bilingual("已被吊销", "was revoked"),
 }
 _ENDED_OTHERWISE = Bilingual("已终止", "has ended")
+_NEW_VERSION = frozenset({OperateType.RENEW, OperateType.CHANGE, OperateType.TRANSFER_IN})
 _ASK = Bilingual("如有疑问，请联系发证机关。", "If you have questions, ask the issuing authority.")
 _SHOWN = Bilingual(
     "您的证照刚刚被查验。何时、由谁、用于什么，见钱包中的用证记录。",
@@ -48,6 +49,12 @@ class NoPhone(CredentialsError):
     """A code should go to a phone that the store does not know."""
 
     code = "no_phone"
+
+
+class SmsUnavailable(CredentialsError):
+    """A code should go by SMS from a platform that sends none."""
+
+    code = "sms_unavailable"
 
 
 class HolderEnded(CredentialsError):
@@ -83,9 +90,12 @@ class Notices:
         events = await self._registry.pull_events(session, CONSUMER, limit)
         since = self._clock.now() - NEWS_FOR
         fresh = [event for event in events if event.occurred_at >= since]
-        licences = await self._registry.licences(session, list(dict.fromkeys(event.licence_id for event in fresh)))
-        by_id = {licence.id: licence for licence in licences}
-        notices = [notice for event in fresh for notice in self._news(event, by_id[event.licence_id])]
+        by_id = await self._licences(session, [event.licence_id for event in fresh])
+        before = await self._licences(session, [one.predecessor_id for one in by_id.values() if one.predecessor_id])
+        notices: list[Notice] = []
+        for event in fresh:
+            licence = by_id[event.licence_id]
+            notices += self._news(event, licence, before.get(licence.predecessor_id or ""))
         await self._write(session, NEWS, notices)
         return len(events)
 
@@ -106,6 +116,7 @@ class Notices:
         Raises:
             HolderEnded: a register says that the holder has ended.
             NoPhone: the store has no number of the holder.
+            SmsUnavailable: no provider of SMS is set up.
         """
         holder = await self._registry.holder(session, holder_id)
         if holder.ended:
@@ -126,7 +137,8 @@ class Notices:
             urgent=True,
             useful_until=offer.expires_at,
         )
-        await self._outbox.notify(session, [notice])
+        if not await self._outbox.notify(session, [notice]):
+            raise SmsUnavailable("this platform sends no SMS; give the code at the counter")
 
     async def _write(self, session: AsyncSession, kind: str, notices: Sequence[Notice]) -> None:
         ended = await self._registry.ended_among(session, {notice.holder_id for notice in notices})
@@ -137,7 +149,10 @@ class Notices:
             for first in range(0, len(chosen), 100):
                 await self._outbox.notify(session, chosen[first : first + 100])
 
-    def _news(self, event: LicenceEvent, licence: Licence) -> Sequence[Notice]:
+    async def _licences(self, session: AsyncSession, licence_ids: Sequence[str]) -> Mapping[str, Licence]:
+        return {one.id: one for one in await self._registry.licences(session, list(dict.fromkeys(licence_ids)))}
+
+    def _news(self, event: LicenceEvent, licence: Licence, before: Licence | None) -> Sequence[Notice]:
         told = _TOLD.get(event.operate_type)
         if event.operate_type is OperateType.END:
             told = _ENDED.get(event.state, _ENDED_OTHERWISE)
@@ -150,12 +165,15 @@ class Notices:
         except UnknownType:
             return ()
         text = Bilingual(f"您的《{name.zh}》{told.zh}。{_ASK.zh}", f"Your {name.en} {told.en}. {_ASK.en}")
+        texts = dict.fromkeys(licence.holder_ids, text)
+        if before is not None and event.operate_type in _NEW_VERSION:
+            left = Bilingual(
+                f"您不再是《{name.zh}》的持证人。{_ASK.zh}", f"You are no longer a holder of your {name.en}. {_ASK.en}"
+            )
+            texts = dict.fromkeys(before.holder_ids, left) | texts
         title = Bilingual("证照状态变化", "News of a licence")
         subject = f"{event.licence_id}:{event.sequence}"
-        return [
-            Notice(holder_id, NEWS, subject if at == 0 else f"{subject}:{at}", title, text)
-            for at, holder_id in enumerate(licence.holder_ids)
-        ]
+        return [Notice(holder_id, NEWS, f"{subject}:{holder_id}", title, text) for holder_id, text in texts.items()]
 
     def _is_history(self, licence: Licence) -> bool:
         today = self._clock.now().astimezone(SHANGHAI).date()

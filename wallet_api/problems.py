@@ -37,7 +37,7 @@ from presentation.shows import DeviceKeyUnknown, NotShowable, PassRequestInvalid
 from presentation.verifiers import VerifierInvalid, VerifierSuspended, VerifierUnknown
 from wallet_api.dependencies import Replayed
 from wallet_api.edge import CursorInvalid, IdempotencyRefused, LimitExceeded
-from wallet_api.noticing import HolderEnded, NoPhone
+from wallet_api.noticing import HolderEnded, NoPhone, SmsUnavailable
 from wallet_api.oauth import AccessRefused, OAuthError
 
 NO_STORE = {"Cache-Control": "no-store"}
@@ -72,6 +72,7 @@ _STATUS: dict[type[Exception], int] = {
     JournalInvalid: 422,
     RowError: 422,
     NoPhone: 409,
+    SmsUnavailable: 409,
     HolderEnded: 409,
 }
 

@@ -208,6 +208,25 @@ async def test_of_joint_holders_the_others_still_hear(city: Running) -> None:
     assert contacts.keys() == {second}
 
 
+async def test_who_loses_a_licence_by_a_change_hears_of_it_too(city: Running) -> None:
+    row = City(city.platform.catalogue, seed=3, today=date(2026, 11, 1)).row(city.platform.catalogue.get(HOUSE), 1)
+    owners = [driving_row(number)["certificate_holders"][0] for number in (1, 2, 3)]
+    await city.take(row | {"certificate_holders": owners[:2]})
+    changed = {"certificate_holders": owners[1:], "operate_type": "09", "source_version": row["source_version"] + 1}
+    await city.take(row | changed)
+    for _ in range(2):
+        await city.remind()
+    assert ["不再是" in text for text in await news_of(city, 1)] == [True]
+    for number in (2, 3):
+        assert ["内容已变更" in text for text in await news_of(city, number)] == [True]
+
+
+async def news_of(city: Running, number: int) -> list[str]:
+    async with city.platform.database.snapshot() as session:
+        page = await city.platform.inbox.list(session, await holder_id(city, "111", resident_id(number)))
+    return [message.text for message in page.messages if message.kind == "licence_news"]
+
+
 async def test_no_code_is_sent_to_an_ended_holder_and_no_offer_announced(running: Running) -> None:
     department = await running.department()
     await running.take(driving_row(1))

@@ -127,3 +127,18 @@ async def test_a_transaction_code_goes_to_the_holders_phone_and_nowhere_else(run
     assert [json.loads(line)["channel"] for line in sink] == ["sms"]
     assert "验证码" in json.loads(sink[0])["text"]
     assert await inbox(running) == []
+
+
+async def test_a_code_that_no_sms_can_carry_is_not_promised(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    await running.take(driving_row(1))
+    department = await running.department()
+    async with running.platform.database.snapshot() as session:
+        licence = await running.platform.registry.licence(session, await running.licence_id(1))
+    asked = {"certificate_identifier": licence.identifier, "tx_code_delivery": "sms"}
+    for contradiction in ({"tx_code": False}, {"push": True}):
+        answer = await department.post("/api/v1/credential-offers", asked | contradiction)
+        assert refusal(answer)[:2] == (422, "request_invalid")
+    monkeypatch.delitem(running.platform.outbox._configured, "sms")
+    answer = await department.post("/api/v1/credential-offers", asked)
+    assert refusal(answer)[:2] == (409, "sms_unavailable")
+    assert await running.count("credential_offer") == 0

@@ -1,10 +1,10 @@
 """For departments' counters: offers to holders, and how far they have come."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, model_validator
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from credentials.issuance import CredentialOffer, OfferUnknown
@@ -29,6 +29,12 @@ class OfferRequest(Lookup):
     tx_code_delivery: Literal["answer", "sms"] = "answer"
     sign_in: bool = False
     push: bool = False
+
+    @model_validator(mode="after")
+    def _an_sms_carries_a_code(self) -> Self:
+        if self.tx_code_delivery == "sms" and (self.push or not self.tx_code):
+            raise ValueError("an SMS carries a transaction code, and this offer has none")
+        return self
 
 
 class OfferAnswer(BaseModel):
