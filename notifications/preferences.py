@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, SQLModel
 
 from notifications.errors import NotificationsError
+from notifications.models import Language
 from notifications.outbox.models import EVERY_CHANNEL
 from notifications.ports import Clock
 
@@ -42,6 +43,7 @@ class PreferenceRow(SQLModel, table=True):
     holder_id: str = Field(primary_key=True, max_length=32)
     muted: dict[str, list[str]] = Field(sa_type=JSON)  # kind → channels
     silent_types: list[str] = Field(sa_type=JSON)
+    language: str | None = Field(default=None, max_length=2)
     changed_at: datetime = Field(sa_type=DateTime(timezone=True))
 
 
@@ -55,10 +57,12 @@ class Choices:
     Args:
         muted: kind → channels on which it is not told; a kind that is left out is as at first.
         silent_types: licence types whose reminders do not ring.
+        language: what messages are written in; None: as the device seen last has it.
     """
 
     muted: Mapping[str, frozenset[str]] = field(default_factory=dict)
     silent_types: frozenset[str] = frozenset()
+    language: Language | None = None
 
     def muted_for(self, kind: str, type_code: str | None) -> frozenset[str]:
         """The channels that are off for a kind and type."""
@@ -98,6 +102,7 @@ class Preferences:
             "holder_id": holder_id,
             "muted": {kind: sorted(channels) for kind, channels in choices.muted.items()},
             "silent_types": sorted(choices.silent_types),
+            "language": choices.language,
             "changed_at": self._clock.now(),
         }
         statement = insert(_rows).values(values)
@@ -108,4 +113,4 @@ class Preferences:
 
 def _choices(row: Any) -> Choices:
     muted = {kind: frozenset(channels) for kind, channels in row.muted.items()}
-    return Choices(muted, frozenset(row.silent_types))
+    return Choices(muted, frozenset(row.silent_types), row.language)

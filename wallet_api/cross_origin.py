@@ -5,7 +5,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 PREFLIGHT_MAX_AGE_S = 600
 EXPOSED = ("DPoP-Nonce", "OAuth-Client-Attestation-Challenge", "WWW-Authenticate")
-_OPEN = ("/oauth/token", "/oauth/par", "/oauth/challenge", "/openid4vci/", "/api/v1/me/")
+_OPEN = ("/oauth/token", "/oauth/par", "/oauth/challenge", "/openid4vci/", "/api/v1/me/", "/api/v1/push-")
 
 
 class CrossOrigin:

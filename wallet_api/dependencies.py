@@ -66,7 +66,7 @@ class _Caller(SecurityBase):
             access = await platform.oauth.access(
                 request.headers.getlist("Authorization"),
                 request.headers.getlist("DPoP"),
-                method=request.method,
+                method=request.scope.get("asked_method", request.method),
                 url=platform.settings.url_origin + request.scope["path"],  # `request.url` takes the caller's Host
                 scope=self._scope,
             )

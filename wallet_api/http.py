@@ -32,11 +32,12 @@ class RequestContext:
         started = time.perf_counter()
         status = 500
         method = scope["method"]
+        ended = False
         if method == "HEAD":  # GET without the body (RFC 9110 §9.3.2), for every route at once
-            scope = {**scope, "method": "GET"}
+            scope = {**scope, "method": "GET", "asked_method": method}
 
         async def answer(message: Message) -> None:
-            nonlocal status
+            nonlocal status, ended
             if message["type"] == "http.response.start":
                 status = message["status"]
                 usage: Usage | None = scope.get("rate_usage")
@@ -47,8 +48,10 @@ class RequestContext:
                     (b"referrer-policy", b"no-referrer"),
                     *(usage.header_fields if usage else ()),
                 ]
-            elif method == "HEAD":
-                message = {**message, "body": b""}
+            elif method == "HEAD":  # a stream would go on for long, and nothing is said in it
+                if ended:
+                    return
+                message, ended = {"type": "http.response.body", "body": b"", "more_body": False}, True
             await send(message)
 
         try:

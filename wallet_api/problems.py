@@ -82,6 +82,7 @@ _NOTIFICATION_STATUS = {
     "device_malformed": 422,
     "preference_unknown": 422,
     "reports_malformed": 422,
+    "type_unknown": 422,
     "statutory_notice_needs_a_channel": 422,
 }
 

@@ -8,7 +8,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from credentials.catalogue import Catalogue, UnknownType
 from credentials.catalogue.models import HolderCategory, LeadTime, LeadUnit, ReminderStage, RenewalWindow, StageBase
 from credentials.registry import CertState, Holder, Licence, Registry
-from notifications import Bilingual, Contact, Devices, Lead, LicenceChange, RegisteredDevice, Stage, Wording
+from notifications import (
+    Bilingual,
+    Contact,
+    Devices,
+    Language,
+    Lead,
+    LicenceChange,
+    Preferences,
+    RegisteredDevice,
+    Stage,
+    Wording,
+)
 from notifications import LeadUnit as NoticeUnit
 
 RENEWED_AT = Bilingual("“一网通办”", "the city's one-stop portal")
@@ -101,25 +112,27 @@ class PackRules:
 
 
 class HolderContacts:
-    """`notifications.ports.Contacts` over the registry and the devices that wallets registered."""
+    """`notifications.ports.Contacts` over the registry, the devices that wallets registered, and holders' choices."""
 
-    def __init__(self, registry: Registry, devices: Devices) -> None:
+    def __init__(self, registry: Registry, devices: Devices, preferences: Preferences) -> None:
         self._registry = registry
         self._devices = devices
+        self._preferences = preferences
 
     async def find(self, session: AsyncSession, holder_ids: Collection[str]) -> Mapping[str, Contact]:
         """The number that a department gave, and the devices with push, asked for at send time only."""
         holders = await self._registry.holders_by_id(session, holder_ids)
         registered = await self._devices.of_holders(session, holder_ids)
+        choices = await self._preferences.of(session, holder_ids)
         return {
-            holder_id: _contact(holder, registered.get(holder_id, ()))
+            holder_id: _contact(holder, registered.get(holder_id, ()), choices[holder_id].language)
             for holder_id, holder in holders.items()
             if not holder.ended
         }
 
 
-def _contact(holder: Holder, registered: Sequence[RegisteredDevice]) -> Contact:
-    language = registered[0].language if registered else "zh"  # of the wallet that was seen last
+def _contact(holder: Holder, registered: Sequence[RegisteredDevice], chosen: Language | None) -> Contact:
+    language = chosen or (registered[0].language if registered else "zh")  # of the wallet that was seen last
     return Contact(tuple(one.device for one in registered), holder.mobile, language)
 
 

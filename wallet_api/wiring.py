@@ -1,8 +1,9 @@
 """Where the packages meet: every port gets its implementation here, and nowhere else."""
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from credentials.catalogue import Catalogue
@@ -113,6 +114,7 @@ class Platform:
     cursors: Cursors
     limits: RateLimits
     metrics: Metrics
+    streams: Counter[str] = field(default_factory=Counter)  # open streams of events at this process, by holder
 
     @classmethod
     def of(
@@ -145,14 +147,14 @@ class Platform:
         inbox = Inbox(clock, secrets.protector, database)
         devices = Devices(clock, secrets.protector)
         channels = Channels.of(settings, clock, database, devices, inbox)
+        preferences = Preferences(clock)
         outbox = Outbox(
             clock,
             secrets.protector,
-            HolderContacts(registry, devices),
+            HolderContacts(registry, devices, preferences),
             channels.channels,
             DeliveryPolicy(sms_after_s=settings.push_wait_s, quiet=settings.quiet),
         )
-        preferences = Preferences(clock)
         issuance = Issuance(
             registry=registry,
             status=status,

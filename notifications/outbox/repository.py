@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications.outbox.models import HOLDER_GONE, Draft, MessageState, StoredMessage
 from notifications.outbox.sealing import SealedEntry
-from notifications.outbox.tables import OutboxEntryRow, OutboxMessageRow, OutboxReceiptRow
+from notifications.outbox.tables import HAS_TEXT, OutboxEntryRow, OutboxMessageRow, OutboxReceiptRow
 
 _messages = OutboxMessageRow.metadata.tables["outbox_message"]
 _entries = OutboxEntryRow.metadata.tables["outbox_entry"]
@@ -106,6 +106,12 @@ class OutboxRepository:
         tells the truth where an attempt seemed to fail.
         """
         return await self._arrived(_m.id == message_id, _m.holder_id == holder_id, now=now)
+
+    async def awaits_push(self, message_id: str) -> bool:
+        """Whether a push may still move by a receipt."""
+        over = (MessageState.DELIVERED, MessageState.CANCELLED)
+        own = select(_m.id).where(_m.id == message_id, _m.channel == "push", _m.state.not_in(over))
+        return bool(await self._run(own))
 
     async def acknowledge_push(self, message_id: str, now: datetime) -> str | None:
         """The same of a push, by its id alone."""
@@ -224,10 +230,11 @@ class OutboxRepository:
 
         The rows stay: their keys are the promise that nothing is told twice.
         """
-        over = or_(_m.closed_at < closed_before, _m.closed_at.is_not(None) & (_m.useful_until < now))
-        old = select(_m.id).where(over, _m.state.not_in(_OPEN), _m.body != b"").limit(limit)
-        statement = update(_messages).where(_m.id.in_(old)).values(body=b"")
-        ids = [row.id for row in await self._run(statement.returning(_m.id))]
+        ids: list[str] = []
+        for over in (_m.closed_at < closed_before, _m.closed_at.is_not(None) & (_m.useful_until < now)):
+            old = select(_m.id).where(over, _m.state.not_in(_OPEN), HAS_TEXT).limit(limit - len(ids))
+            statement = update(_messages).where(_m.id.in_(old)).values(body=b"")
+            ids += [row.id for row in await self._run(statement.returning(_m.id))]
         if ids:
             await self._run(update(_entries).where(_e.message_id.in_(ids)).values(body=b""))
         return len(ids)

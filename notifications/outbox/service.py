@@ -172,6 +172,10 @@ class Outbox:
             raise NotificationsError("message_not_found", "no such message for this holder")
         await repository.cancel_fallbacks([digest_id], _FALLBACKS, now)
 
+    async def awaits_push(self, session: AsyncSession, message_id: str) -> bool:
+        """Whether there is such a push, and nobody has confirmed it yet."""
+        return await OutboxRepository(session).awaits_push(message_id)
+
     async def confirm_push(self, session: AsyncSession, message_id: str) -> None:
         """Take a receipt from the device that a push reached; an id that no push has changes nothing."""
         repository, now = OutboxRepository(session), self._clock.now()

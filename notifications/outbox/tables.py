@@ -9,6 +9,8 @@ _PENDING = text("state = 'pending'")
 _CLAIMED = text("state = 'claimed'")
 _FAILED = text("state = 'failed'")
 _SENT = text("state = 'sent'")
+HAS_TEXT = text("length(body) > 0")  # a query in these very words finds the index
+_BRIEF = text("useful_until IS NOT NULL AND length(body) > 0")
 
 
 def _where(name: str, *columns: str, where: TextClause) -> Index:
@@ -25,7 +27,9 @@ class OutboxMessageRow(SQLModel, table=True):
         _where("ix_outbox_message_claimed", "channel", "not_before", where=_CLAIMED),
         _where("ix_outbox_message_failed", "closed_at", where=_FAILED),
         _where("ix_outbox_message_sent", "provider", "provider_ref", where=_SENT),
-        Index("ix_outbox_message_closed", "closed_at"),
+        # Erasing walks what has a text, however much was erased before.
+        _where("ix_outbox_message_closed", "closed_at", where=HAS_TEXT),
+        _where("ix_outbox_message_brief", "useful_until", where=_BRIEF),
     )
 
     id: str = Field(primary_key=True)

@@ -1,6 +1,8 @@
 """What is taken first, how a round is shared between channels, and that a long queue is not read to its end."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -146,20 +148,35 @@ async def _plan(database: Database, statement: str, values: Any) -> str:
         return "\n".join(" ".join(map(str, row)) for row in rows)
 
 
-async def test_a_claim_walks_an_index_and_sorts_nothing(city: City) -> None:
-    await notify(city, *(notice(number, urgent=number % 2 == 0) for number in range(20)))
+@contextmanager
+def noting(database: Database, begin: str) -> Iterator[list[tuple[str, Any]]]:
+    """The statements of a beginning that are run, with their parameters."""
     seen: list[tuple[str, Any]] = []
 
     def note(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
-        if statement.startswith("WITH"):
+        if statement.startswith(begin):
             seen.append((statement, parameters))
 
-    engine = city.database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+
+
+async def test_erasing_walks_what_has_a_text(city: City) -> None:
+    """However much was erased before."""
+    with noting(city.database, "UPDATE outbox_message") as seen:
+        async with city.database.transaction() as session:
+            await city.outbox.prune(session, timedelta(days=90))
+    for statement, index in zip(seen, ("closed", "brief"), strict=True):
+        assert f"ix_outbox_message_{index}" in await _plan(city.database, *statement)
+
+
+async def test_a_claim_walks_an_index_and_sorts_nothing(city: City) -> None:
+    await notify(city, *(notice(number, urgent=number % 2 == 0) for number in range(20)))
     now = city.clock.now()
-    async with city.database.transaction() as session:
-        taken = await ClaimRepository(session).claim("push", 15, now, now + timedelta(minutes=3), urgent_only=False)
-    event.remove(engine, "before_cursor_execute", note)
+    with noting(city.database, "WITH") as seen:
+        async with city.database.transaction() as session:
+            taken = await ClaimRepository(session).claim("push", 15, now, now + timedelta(minutes=3), urgent_only=False)
     assert (len(taken), len(seen)) == (15, 3)  # what was left behind, what is urgent, the rest
     for statement, index in zip(seen, ("claimed", "pending", "pending"), strict=True):
         plan = await _plan(city.database, *statement)

@@ -204,7 +204,9 @@ async def test_of_joint_holders_the_others_still_hear(city: Running) -> None:
     assert (await inbox(city, first), await inbox(city, second)) == ([], ["licence_news"])
     assert await city.count("outbox_message", holder_id=first) == 0, "nothing was even written"
     async with platform.database.snapshot() as session:
-        contacts = await HolderContacts(platform.registry, platform.devices).find(session, [first, second])
+        contacts = await HolderContacts(platform.registry, platform.devices, platform.preferences).find(
+            session, [first, second]
+        )
     assert contacts.keys() == {second}
 
 

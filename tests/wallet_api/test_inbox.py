@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from notifications import Bilingual, Contact, Notice, OutgoingMessage
-from tests.credentials.rows import driving_row
+from notifications import Bilingual, Choices, Contact, Notice, Outbox, OutgoingMessage
+from tests.credentials.rows import driving_row, step_row
 from tests.fakes import FakeClock
 from tests.notifications.fakes import sent
 from tests.notifications.far_end import serving
@@ -118,6 +118,66 @@ async def test_events_are_served_as_an_event_stream(running: Running, monkeypatc
     assert answer.headers["Content-Type"].startswith("text/event-stream")
     assert answer.headers["Cache-Control"] == "no-store"
     assert 'data: {"unread": 0, "newest_id": null}' in answer.text
+
+
+async def test_head_says_what_a_stream_of_events_is_and_ends(running: Running) -> None:
+    async with asyncio.timeout(60):  # the stream itself goes on for ten minutes
+        answer = await (await signed_in(running)).call("HEAD", "/api/v1/me/inbox/events")
+    assert (answer.status_code, answer.text) == (200, "")
+    assert answer.headers["Content-Type"].startswith("text/event-stream")
+
+
+async def test_a_holder_has_a_handful_of_streams_at_a_time(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "STREAM_LIFE_S", 0.05)
+    monkeypatch.setattr(routes, "LOOK_EVERY_S", 0.01)
+    wallet = await signed_in(running)
+    async with running.platform.database.snapshot() as session:
+        holder_id = (await running.platform.registry.licence(session, await running.licence_id())).holder_ids[0]
+    monkeypatch.setattr(routes, "MAX_STREAMS", 2)
+    streams = [routes.inbox_events(running.platform, holder_id) for _ in range(2)]
+    for stream in streams:
+        await anext(stream)
+    refused = await wallet.call("GET", "/api/v1/me/inbox/events")
+    assert (refused.status_code, refused.json()["code"]) == (429, "too_many_streams")
+    await streams[0].aclose()
+    assert (await wallet.call("GET", "/api/v1/me/inbox/events")).status_code == 200
+    await streams[1].aclose()
+    assert not running.platform.streams
+
+
+async def test_a_receipt_for_no_push_writes_nothing(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    confirmed: list[str] = []
+
+    async def confirm(_outbox: Outbox, _session: object, message_id: str) -> None:
+        confirmed.append(message_id)
+
+    monkeypatch.setattr(Outbox, "confirm_push", confirm)
+    assert (await running.post(f"/api/v1/push-receipts/{1:032x}")).status_code == 204
+    assert confirmed == []
+
+
+async def test_the_language_that_a_holder_chose_counts_before_that_of_the_device(running: Running) -> None:
+    wallet = await signed_in(running)
+    await wallet.call("POST", "/api/v1/me/devices", json={"fcm": "x" * 22, "language": "zh"})
+    chosen = await wallet.call("PUT", "/api/v1/me/notification-settings", json={"language": "en"})
+    assert chosen.json()["language"] == "en"
+    await running.take(step_row(1, 2, "03"))
+    await running.remind()
+    (message,) = (await wallet.call("GET", "/api/v1/me/inbox")).json()["messages"]
+    assert "was suspended" in message["text"]
+    wrong = await wallet.call("PUT", "/api/v1/me/notification-settings", json={"language": "fr"})
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "request_invalid")
+
+
+async def test_a_silent_type_that_left_the_catalogue_can_be_put_back(running: Running) -> None:
+    wallet, path = await signed_in(running), "/api/v1/me/notification-settings"
+    async with running.platform.database.transaction() as session:
+        holder_id = (await running.platform.registry.licence(session, await running.licence_id())).holder_ids[0]
+        await running.platform.preferences.choose(session, holder_id, Choices(silent_types=frozenset({"gone"})))
+    held = (await wallet.call("GET", path)).json()
+    assert (await wallet.call("PUT", path, json=held)).json() == held
+    other = await wallet.call("PUT", path, json={"silent_types": ["gone", "never-there"]})
+    assert (other.status_code, other.json()["code"]) == (422, "type_unknown")
 
 
 async def test_devices_are_registered_listed_and_removed(running: Running) -> None:

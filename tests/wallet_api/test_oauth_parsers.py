@@ -159,6 +159,9 @@ async def test_wallets_in_browsers_may_call_and_read_nonces_and_sign_in_stays_cl
         exposed = answer.headers["access-control-expose-headers"]
         assert {"DPoP-Nonce", "WWW-Authenticate"} <= set(exposed.replace(" ", "").split(","))
         assert "access-control-allow-credentials" not in answer.headers
+    for path in ("/api/v1/push-key", f"/api/v1/push-receipts/{1:032x}"):
+        answer = await running.http.request("GET", running.platform.settings.url_path + path, headers=origin)
+        assert answer.headers["access-control-allow-origin"] == "*"
     metadata = await running.http.get("/.well-known/oauth-authorization-server/city", headers=origin)
     assert metadata.headers["access-control-allow-origin"] == "*"
     for path in ("/oauth/authorize", "/oauth/consent/x", "/oauth/demo/x", "/oauth/callback"):

@@ -5,23 +5,33 @@ import json
 from collections.abc import AsyncGenerator
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from notifications import Choices, Device, InboxMessage, RegisteredDevice, fcm_device, web_push_device
+from notifications import (
+    Choices,
+    Device,
+    InboxMessage,
+    Language,
+    NotificationsError,
+    RegisteredDevice,
+    fcm_device,
+    web_push_device,
+)
 from notifications.outbox.models import EVERY_CHANNEL
 from notifications.preferences import KINDS
 from wallet_api.dependencies import AppPlatform, SignedInHolder
 from wallet_api.openapi import answers
-from wallet_api.problems import NO_STORE
+from wallet_api.problems import NO_STORE, problem
 from wallet_api.wiring import Platform
 
 LOOK_EVERY_S = 2  # two small queries; what another process writes is seen as soon as what this one does
 RETRY_MS = 2_000
+MAX_STREAMS = 10  # of one holder at one process: phone, tablet, and some tabs
 STREAM_LIFE_S = 600  # then the wallet opens another with a fresh proof, so that an ended grant ends its streams too
 
 router = APIRouter(prefix="/api/v1/me", tags=["holders"])
@@ -36,7 +46,7 @@ class DeviceRegistration(BaseModel):
 
     fcm: str | None = Field(default=None, max_length=1024)
     web_push: dict[str, Any] | None = None
-    language: Literal["zh", "en"] = "zh"
+    language: Language = "zh"
 
     @model_validator(mode="after")
     def _one_address(self) -> Self:
@@ -60,15 +70,17 @@ class ChannelSwitches(BaseModel):
 
 
 class NotificationSettings(BaseModel):
-    """Kind of message → channels, and licence types whose reminders go to the inbox alone.
+    """Kind of message → channels, licence types whose reminders go to the inbox alone, and the language of messages.
 
     Kinds: `licence_expiry` and `licence_news` (statutory: the inbox stays on), `credential_offer`, `licence_shown`.
+    Without a language it is that of the device seen last.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
     kinds: dict[str, ChannelSwitches] = Field(default_factory=dict, max_length=20)
     silent_types: list[str] = Field(default_factory=list, max_length=500)
+    language: Language | None = None
 
 
 @router.get("/inbox")
@@ -94,10 +106,12 @@ async def list_inbox(
     return JSONResponse({"messages": messages, "unread": glance.unread, "next_cursor": more}, 200, NO_STORE)
 
 
-@router.get("/inbox/events")
-async def watch_inbox(holder_id: SignedInHolder, platform: AppPlatform) -> EventSourceResponse:
+@router.get("/inbox/events", responses=answers({}, 429))
+async def watch_inbox(holder_id: SignedInHolder, platform: AppPlatform) -> Response:
     """Server-sent events for an open wallet: `inbox` with the unread count and the newest message's id, at once and
-    whenever they change. The stream ends after ten minutes; open another."""
+    whenever they change. The stream ends after ten minutes; open another. A holder has a handful at a time."""
+    if platform.streams[holder_id] >= MAX_STREAMS:
+        return problem(429, "too_many_streams", f"at most {MAX_STREAMS} streams of a holder are open at a time")
     return EventSourceResponse(inbox_events(platform, holder_id), headers=NO_STORE)
 
 
@@ -171,13 +185,16 @@ async def choose_settings(
     wanted: NotificationSettings, holder_id: SignedInHolder, platform: AppPlatform
 ) -> JSONResponse:
     """Replace the holder's choices; what is left out is as at first. A statutory notice always reaches the inbox."""
-    for code in wanted.silent_types:
-        platform.catalogue.get(code)
     choices = Choices(
         {kind: frozenset(name for name, on in dict(one).items() if not on) for kind, one in wanted.kinds.items()},
         frozenset(wanted.silent_types),
+        wanted.language,
     )
     async with platform.database.transaction() as session:
+        held = (await platform.preferences.of(session, [holder_id]))[holder_id]
+        known = held.silent_types.union(kind.code for kind in platform.catalogue.types())
+        if not choices.silent_types <= known:
+            raise NotificationsError("type_unknown", "silent_types: there is no such licence type")
         await platform.preferences.choose(session, holder_id, choices)
     return JSONResponse(_settings(choices), 200, NO_STORE)
 
@@ -187,20 +204,26 @@ def _settings(choices: Choices) -> dict[str, object]:
     for kind in KINDS:
         off = choices.muted_for(kind, None)
         kinds[kind] = {name: name not in off for name in EVERY_CHANNEL}
-    return {"kinds": kinds, "silent_types": sorted(choices.silent_types)}
+    return {"kinds": kinds, "silent_types": sorted(choices.silent_types), "language": choices.language}
 
 
 async def inbox_events(platform: Platform, holder_id: str) -> AsyncGenerator[ServerSentEvent, None]:
     """The events of one stream; what they say is read from the database, whichever process wrote it."""
     loop = asyncio.get_running_loop()
     ends_at, last = loop.time() + STREAM_LIFE_S, None
-    while loop.time() < ends_at:
-        async with platform.database.snapshot() as session:
-            glance = await platform.inbox.glance(session, holder_id)
-        if glance != last:
-            yield ServerSentEvent(data=json.dumps(asdict(glance)), event="inbox", retry=RETRY_MS)
-            last = glance
-        await asyncio.sleep(LOOK_EVERY_S)
+    platform.streams[holder_id] += 1
+    try:
+        while loop.time() < ends_at:
+            async with platform.database.snapshot() as session:
+                glance = await platform.inbox.glance(session, holder_id)
+            if glance != last:
+                yield ServerSentEvent(data=json.dumps(asdict(glance)), event="inbox", retry=RETRY_MS)
+                last = glance
+            await asyncio.sleep(LOOK_EVERY_S)
+    finally:
+        platform.streams[holder_id] -= 1
+        if not platform.streams[holder_id]:
+            del platform.streams[holder_id]
 
 
 def _message(one: InboxMessage) -> dict[str, object]:

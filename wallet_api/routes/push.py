@@ -36,8 +36,11 @@ async def confirm_push(message_id: Annotated[str, Path(pattern=r"^[0-9a-f]{32}$"
 
     The answer is the same for an id that is not there.
     """
-    async with platform.database.transaction() as session:
-        await platform.outbox.confirm_push(session, message_id)
+    async with platform.database.snapshot() as session:
+        awaited = await platform.outbox.awaits_push(session, message_id)
+    if awaited:  # strangers do not make the store write
+        async with platform.database.transaction() as session:
+            await platform.outbox.confirm_push(session, message_id)
     return Response(status_code=204, headers=NO_STORE)
 
 
