@@ -401,6 +401,24 @@ async def test_a_broken_stream_is_told_and_opened_again(open_inbox: Open) -> Non
 
 
 @pytest.mark.browser
+async def test_a_message_that_was_deleted_elsewhere_goes_when_it_is_marked_as_read(
+    open_inbox: Open, served: Site
+) -> None:
+    async with open_inbox() as (seen, holder_id):
+        page, items = seen.page, seen.page.locator(".message")
+        await tell(served, holder_id, "deleted elsewhere")
+        await page.route("**/inbox/events", lambda route: route.abort())
+        await page.reload()
+        await expect(items).to_have_count(1)
+        async with served.platform.database.transaction() as session:
+            (message,) = (await served.platform.inbox.list(session, holder_id)).messages
+            await served.platform.inbox.delete(session, holder_id, message.id)
+        await items.get_by_role("button", name="Mark as read").click()
+        await expect(items).to_have_count(0)
+        await expect(page.locator("#problem")).to_be_hidden()
+
+
+@pytest.mark.browser
 async def test_a_message_that_comes_while_older_ones_are_fetched_leaves_no_gap(open_inbox: Open, served: Site) -> None:
     async with open_inbox() as (seen, holder_id):
         page = seen.page

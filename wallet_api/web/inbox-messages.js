@@ -75,7 +75,7 @@ export async function readAll() {
 export async function onMessage(button, item) {
   const asked = item.querySelector("[data-confirm]");
   const path = `inbox/${item.dataset.id}`;
-  if (button.dataset.message === "read") await call("POST", `${path}/read`);
+  if (button.dataset.message === "read") await call("POST", `${path}/read`).catch(gone("message_not_found"));
   else if (button.dataset.message === "confirm") {
     const next = item.nextElementSibling ?? item.previousElementSibling;
     await call("DELETE", path).catch(gone("message_not_found"));
