@@ -148,12 +148,13 @@ async def sign_in(page: Page, holder: Holder) -> str:
 
 async def tell(site: Site, holder_id: str, *subjects: str, channels: tuple[str, ...] = ("inbox",)) -> None:
     """Write notices that go out at any hour, and deliver them."""
+    notices = []
     for subject in subjects:
         title, text = Bilingual(f"标题 {subject}", f"Title {subject}"), Bilingual("<b>正文</b>", "<b>Text</b>")
-        notice = Notice(holder_id, "licence_news", subject, title, text, channels=channels, urgent=True)
-        async with site.platform.database.transaction() as session:
-            await site.platform.outbox.notify(session, [notice])
-        await site.platform.outbox.deliver(site.platform.database)
+        notices.append(Notice(holder_id, "licence_news", subject, title, text, channels=channels, urgent=True))
+    async with site.platform.database.transaction() as session:
+        await site.platform.outbox.notify(session, notices)
+    await site.platform.outbox.deliver(site.platform.database)
 
 
 async def hold_first_answer(page: Page, pattern: str) -> tuple[asyncio.Event, asyncio.Event]:
@@ -366,6 +367,27 @@ async def test_older_messages_are_fetched_when_asked_for_and_stay_when_a_new_one
         await tell(served, holder_id, "new")
         await expect(items.first).to_contain_text("标题 new", timeout=15_000)
         assert await items.count() >= 23
+
+
+@pytest.mark.browser
+async def test_what_is_shown_stays_also_where_it_is_more_than_the_api_gives_at_once(
+    open_inbox: Open, served: Site
+) -> None:
+    async with open_inbox() as (seen, holder_id):
+        page, items = seen.page, seen.page.locator(".message")
+        await tell(served, holder_id, *(f"many {n:03}" for n in range(130)))
+        await page.reload()
+        await expect(items).to_have_count(20)
+        for shown in range(40, 140, 20):
+            await button(page, "older").click()
+            await expect(items).to_have_count(shown)
+        await items.last.get_by_role("button", name="Mark as read").click()
+        await expect(page.locator("[data-unread]")).to_have_text("129")
+        assert len(set(await page.locator(".message [data-title]").all_inner_texts())) == 120
+        await expect(items.last.get_by_role("button", name="Mark as read")).to_be_hidden()
+        await button(page, "older").click()
+        await expect(items).to_have_count(130)
+        await expect(button(page, "older")).to_be_hidden()
 
 
 @pytest.mark.browser
