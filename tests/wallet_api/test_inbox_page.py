@@ -817,6 +817,28 @@ async def test_a_switch_that_waits_for_its_turn_keeps_its_position_when_the_one_
     assert (await choices_of(served, holder_id)).muted[NEWS] == {"sms"}
 
 
+@pytest.mark.browser
+async def test_while_the_platform_is_away_a_switch_goes_back_and_afterwards_what_holds_is_shown(
+    open_inbox: Open, served: Site
+) -> None:
+    async with open_inbox() as (seen, holder_id):
+        page, saving = seen.page, seen.page.locator("#saving")
+        push, sms = (switch(page, "News of a licence", name) for name in ("Push", "SMS"))
+        await page.route("**/inbox/events", lambda route: route.abort())
+        await page.reload()
+        await expect(page.locator("#live")).to_have_attribute("data-state", "unreachable")
+        await expect(push).to_be_checked()
+        await page.route(SETTINGS, lambda route: route.abort())
+        await push.click()
+        await is_told(saving, "The platform did not answer")
+        await expect(saving).not_to_contain_text("unreachable", use_inner_text=True)
+        await expect(push).to_be_checked()
+        await choose_elsewhere(served, holder_id, Choices({NEWS: frozenset({"sms"})}))
+        await page.unroute_all()
+        await expect(sms).not_to_be_checked(timeout=15_000)
+        await expect(push).to_be_checked()
+
+
 # ---- on a phone
 
 

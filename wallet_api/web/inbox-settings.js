@@ -1,6 +1,6 @@
 // What the holder is told, and where.
 
-import { find, set } from "./inbox-parts.js";
+import { find, set, tell } from "./inbox-parts.js";
 import { call } from "./inbox-session.js";
 
 const settings = find("#settings");
@@ -58,6 +58,7 @@ export async function saveSettings(change) {
 }
 
 export async function notSaved(code) {
-  set(saving, "failed", code);
-  await loadSettings().catch(() => undefined); // away: what is shown is told to be unsaved
+  tell(saving, code);
+  draw(held);
+  await loadSettings().catch(() => undefined); // away: what was last known is shown
 }

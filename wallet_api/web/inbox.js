@@ -41,7 +41,8 @@ function inTurn(work) {
 }
 
 const load = () => Promise.all([reload(), inTurn(loadSettings)]);
-const live = () => attempt(watch); // its other troubles it tells itself
+const loadSettingsAgain = () => inTurn(() => attempt(loadSettings, () => undefined)); // each change asks too
+const live = () => attempt(() => watch(loadSettingsAgain)); // its other troubles it tells itself
 
 async function showSignedIn() {
   set(root, "signed-in");
