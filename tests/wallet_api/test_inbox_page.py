@@ -19,8 +19,8 @@ from playwright.async_api import Browser, CDPSession, Locator, Page, Route, expe
 from sqlalchemy import update
 
 from credentials.registry import Holder
-from notifications import Bilingual, MessageState, Notice, Selection
-from notifications.preferences import KINDS, SHOWN, STATUTORY
+from notifications import Bilingual, Choices, MessageState, Notice, Selection
+from notifications.preferences import KINDS, NEWS, SHOWN, STATUTORY
 from tests.notifications import far_end
 from tests.notifications.test_web_push import Browser as Subscriber
 from tests.notifications.test_web_push import PushService
@@ -28,6 +28,7 @@ from tests.wallet_api.page_site import Site, Visit, sample_site, serving, shown_
 from wallet_api.oauth import repository
 from wallet_api.routes import pages
 
+SETTINGS = "**/api/v1/me/notification-settings"
 PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 740}, "color_scheme": "dark"}
 KEPT = """async () => {
     const opening = indexedDB.open(`liangzheng.inbox ${document.getElementById("inbox").dataset.issuer}`);
@@ -148,12 +149,13 @@ async def sign_in(page: Page, holder: Holder) -> str:
 
 async def tell(site: Site, holder_id: str, *subjects: str, channels: tuple[str, ...] = ("inbox",)) -> None:
     """Write notices that go out at any hour, and deliver them."""
+    notices = []
     for subject in subjects:
         title, text = Bilingual(f"标题 {subject}", f"Title {subject}"), Bilingual("<b>正文</b>", "<b>Text</b>")
-        notice = Notice(holder_id, "licence_news", subject, title, text, channels=channels, urgent=True)
-        async with site.platform.database.transaction() as session:
-            await site.platform.outbox.notify(session, [notice])
-        await site.platform.outbox.deliver(site.platform.database)
+        notices.append(Notice(holder_id, "licence_news", subject, title, text, channels=channels, urgent=True))
+    async with site.platform.database.transaction() as session:
+        await site.platform.outbox.notify(session, notices)
+    await site.platform.outbox.deliver(site.platform.database)
 
 
 async def hold_first_answer(page: Page, pattern: str) -> tuple[asyncio.Event, asyncio.Event]:
@@ -369,6 +371,27 @@ async def test_older_messages_are_fetched_when_asked_for_and_stay_when_a_new_one
 
 
 @pytest.mark.browser
+async def test_what_is_shown_stays_also_where_it_is_more_than_the_api_gives_at_once(
+    open_inbox: Open, served: Site
+) -> None:
+    async with open_inbox() as (seen, holder_id):
+        page, items = seen.page, seen.page.locator(".message")
+        await tell(served, holder_id, *(f"many {n:03}" for n in range(130)))
+        await page.reload()
+        await expect(items).to_have_count(20)
+        for shown in range(40, 140, 20):
+            await button(page, "older").click()
+            await expect(items).to_have_count(shown)
+        await items.last.get_by_role("button", name="Mark as read").click()
+        await expect(page.locator("[data-unread]")).to_have_text("129")
+        assert len(set(await page.locator(".message [data-title]").all_inner_texts())) == 120
+        await expect(items.last.get_by_role("button", name="Mark as read")).to_be_hidden()
+        await button(page, "older").click()
+        await expect(items).to_have_count(130)
+        await expect(button(page, "older")).to_be_hidden()
+
+
+@pytest.mark.browser
 async def test_what_was_not_done_is_told_with_the_platform_s_code(open_inbox: Open, served: Site) -> None:
     async with open_inbox() as (seen, holder_id):
         page, problem = seen.page, seen.page.locator("#problem")
@@ -398,6 +421,24 @@ async def test_a_broken_stream_is_told_and_opened_again(open_inbox: Open) -> Non
         await expect(live).to_have_attribute("data-state", "unreachable")
         await page.unroute_all()
         await expect(live).to_have_attribute("data-state", "ok", timeout=15_000)
+
+
+@pytest.mark.browser
+async def test_a_message_that_was_deleted_elsewhere_goes_when_it_is_marked_as_read(
+    open_inbox: Open, served: Site
+) -> None:
+    async with open_inbox() as (seen, holder_id):
+        page, items = seen.page, seen.page.locator(".message")
+        await tell(served, holder_id, "deleted elsewhere")
+        await page.route("**/inbox/events", lambda route: route.abort())
+        await page.reload()
+        await expect(items).to_have_count(1)
+        async with served.platform.database.transaction() as session:
+            (message,) = (await served.platform.inbox.list(session, holder_id)).messages
+            await served.platform.inbox.delete(session, holder_id, message.id)
+        await items.get_by_role("button", name="Mark as read").click()
+        await expect(items).to_have_count(0)
+        await expect(page.locator("#problem")).to_be_hidden()
 
 
 @pytest.mark.browser
@@ -696,11 +737,106 @@ async def test_a_setting_that_was_not_saved_goes_back(open_inbox: Open) -> None:
         async def away(route: Route) -> None:
             await (refuse(route, 503, "database_unavailable") if route.request.method == "PUT" else route.continue_())
 
-        await page.route("**/api/v1/me/notification-settings", away)
+        await page.route(SETTINGS, away)
         switch = page.get_by_role("group", name="News of a licence").get_by_role("switch", name="Push")
         await switch.click()
         await expect(page.locator("#saving")).to_contain_text("database_unavailable", use_inner_text=True)
         await expect(switch).to_be_checked()
+
+
+def switch(page: Page, kind: str, channel: str) -> Locator:
+    return page.get_by_role("group", name=kind).get_by_role("switch", name=channel)
+
+
+async def choices_of(site: Site, holder_id: str) -> Choices:
+    async with site.platform.database.snapshot() as session:
+        return (await site.platform.preferences.of(session, [holder_id]))[holder_id]
+
+
+async def choose_elsewhere(site: Site, holder_id: str, choices: Choices) -> None:
+    async with site.platform.database.transaction() as session:
+        await site.platform.preferences.choose(session, holder_id, choices)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("changed", ["a channel", "a type"])
+async def test_a_change_leaves_what_another_window_has_changed(open_inbox: Open, served: Site, changed: str) -> None:
+    """Among what it has changed is a licence type that the platform has no longer."""
+    async with open_inbox() as (seen, holder_id):
+        page, news = seen.page, "News of a licence"
+        await expect(switch(page, news, "Push")).to_be_enabled()
+        elsewhere = Choices({NEWS: frozenset({"push"})}, frozenset({"driving-licence", "no-more"}))
+        await choose_elsewhere(served, holder_id, elsewhere)
+        await page.locator("summary").click()
+        vehicle, driving = (
+            page.get_by_role("checkbox", name=served.platform.catalogue.get(code).name.en)
+            for code in ("vehicle-licence", "driving-licence")
+        )
+        await (switch(page, news, "SMS").uncheck() if changed == "a channel" else vehicle.check())
+        await expect(page.locator("#saving")).to_have_text("Saved", use_inner_text=True)
+        await expect(switch(page, news, "Push")).not_to_be_checked()
+        await expect(driving).to_be_checked()
+    choices = await choices_of(served, holder_id)
+    if changed == "a channel":
+        assert (choices.muted[NEWS], choices.silent_types) == ({"push", "sms"}, {"driving-licence"})
+    else:
+        assert (choices.muted[NEWS], choices.silent_types) == ({"push"}, {"driving-licence", "vehicle-licence"})
+
+
+@pytest.mark.browser
+async def test_a_switch_that_waits_for_its_turn_keeps_its_position_when_the_one_before_goes_back(
+    open_inbox: Open, served: Site
+) -> None:
+    async with open_inbox() as (seen, holder_id):
+        page, (push, sms) = seen.page, (switch(seen.page, "News of a licence", name) for name in ("Push", "SMS"))
+        await expect(push).to_be_enabled()
+        puts = [(asyncio.Event(), asyncio.Event()) for _ in range(2)]
+        coming = iter(puts)
+
+        async def first_refused(route: Route) -> None:
+            if route.request.method == "PUT":
+                asked, may_answer = put = next(coming)
+                asked.set()
+                await may_answer.wait()
+                if put is puts[0]:
+                    await refuse(route, 503, "database_unavailable")
+                    return
+            await route.continue_()
+
+        (push_asked, refuse_push), (sms_asked, save_sms) = puts
+        await page.route(SETTINGS, first_refused)
+        await push.click()
+        await push_asked.wait()
+        await sms.click()
+        refuse_push.set()
+        await sms_asked.wait()
+        await expect(push).to_be_checked()
+        await expect(sms).not_to_be_checked()
+        save_sms.set()
+        await expect(page.locator("#saving")).to_have_text("Saved", use_inner_text=True)
+    assert (await choices_of(served, holder_id)).muted[NEWS] == {"sms"}
+
+
+@pytest.mark.browser
+async def test_while_the_platform_is_away_a_switch_goes_back_and_afterwards_what_holds_is_shown(
+    open_inbox: Open, served: Site
+) -> None:
+    async with open_inbox() as (seen, holder_id):
+        page, saving = seen.page, seen.page.locator("#saving")
+        push, sms = (switch(page, "News of a licence", name) for name in ("Push", "SMS"))
+        await page.route("**/inbox/events", lambda route: route.abort())
+        await page.reload()
+        await expect(page.locator("#live")).to_have_attribute("data-state", "unreachable")
+        await expect(push).to_be_checked()
+        await page.route(SETTINGS, lambda route: route.abort())
+        await push.click()
+        await is_told(saving, "The platform did not answer")
+        await expect(saving).not_to_contain_text("unreachable", use_inner_text=True)
+        await expect(push).to_be_checked()
+        await choose_elsewhere(served, holder_id, Choices({NEWS: frozenset({"sms"})}))
+        await page.unroute_all()
+        await expect(sms).not_to_be_checked(timeout=15_000)
+        await expect(push).to_be_checked()
 
 
 # ---- on a phone

@@ -13,18 +13,25 @@ export function stopWatching() {
   watching?.abort();
 }
 
-/** Follow the stream of events until `stopWatching` or the session's end, and open it again when it ends or breaks. */
-export async function watch() {
+/** Follow the stream of events until `stopWatching` or the session's end, and open it again when it ends or breaks;
+ * `reopened` is called each time that it is open again. */
+export async function watch(reopened) {
   stopWatching();
   const { signal } = (watching = new AbortController());
+  const live = find("#live");
   let wait_ms = RETRY_MS;
+  const opened = () => {
+    wait_ms = RETRY_MS;
+    if (live.dataset.state !== "asking") reopened();
+    set(live, "ok");
+  };
   while (!signal.aborted) {
     try {
-      await follow(signal, () => (wait_ms = RETRY_MS));
+      await follow(signal, opened);
     } catch (error) {
       if (signal.aborted) return;
       if (error.code === "ended") throw error;
-      set(find("#live"), "unreachable");
+      set(live, "unreachable");
       wait_ms = Math.min(2 * wait_ms, RETRY_AT_MOST_MS);
     }
     await new Promise((resolve) => setTimeout(resolve, wait_ms));
@@ -39,7 +46,6 @@ async function follow(signal, opened) {
   let silence = setTimeout(stop, SILENCE_MS);
   try {
     const answer = await call("GET", "inbox/events", undefined, one.signal);
-    set(find("#live"), "ok");
     opened();
     const [reader, decoder] = [answer.body.getReader(), new TextDecoder()];
     let text = "";

@@ -44,21 +44,31 @@ function draw(now, unread, next) {
 
 export const clear = () => draw([], 0, null);
 
-/** Ask for a page and show it after those; again when the list was drawn anew meanwhile, perhaps from a newer answer. */
-async function load(query, before) {
-  const [asked, shown] = [query(), messages];
-  if (asked === null) return;
-  const page = await (await call("GET", `inbox?${asked}`)).json();
-  if (root.dataset.state !== "signed-in") return; // somebody has signed out meanwhile
-  if (messages !== shown) return load(query, before);
-  draw([...before(), ...page.messages], page.unread, page.next_cursor);
+/** So many messages from there on, page by page. `unread` is the first page's: what changes later, an event tells. */
+async function ask(count, from) {
+  const query = new URLSearchParams({ limit: Math.min(MOST, count), ...(from && { cursor: from }) });
+  const page = await (await call("GET", `inbox?${query}`)).json();
+  const missing = count - page.messages.length;
+  if (missing <= 0 || page.next_cursor === null) return page;
+  const { messages: others, next_cursor } = await ask(missing, page.next_cursor);
+  return { messages: [...page.messages, ...others], unread: page.unread, next_cursor };
 }
 
-const newest = () => `limit=${Math.min(MOST, Math.max(PAGE_SIZE, messages.length))}`;
-const following = () => cursor && `limit=${PAGE_SIZE}&cursor=${encodeURIComponent(cursor)}`;
+/** Ask for messages and show them after those; again when the list was drawn anew meanwhile, perhaps from a newer answer. */
+async function load(wanted) {
+  const [asked, shown] = [wanted(), messages];
+  if (asked === null) return;
+  const page = await ask(asked.count, asked.from);
+  if (root.dataset.state !== "signed-in") return; // somebody has signed out meanwhile
+  if (messages !== shown) return load(wanted);
+  draw([...asked.before, ...page.messages], page.unread, page.next_cursor);
+}
 
-export const reload = () => load(newest, () => []);
-export const older = () => load(following, () => messages);
+const newest = () => ({ before: [], count: Math.max(PAGE_SIZE, messages.length), from: null });
+const following = () => cursor && { before: messages, count: PAGE_SIZE, from: cursor };
+
+export const reload = () => load(newest);
+export const older = () => load(following);
 
 /** Load again where a glance, an event's {unread, newest_id}, tells of another list than the one shown. */
 export async function glance(data) {
@@ -75,7 +85,7 @@ export async function readAll() {
 export async function onMessage(button, item) {
   const asked = item.querySelector("[data-confirm]");
   const path = `inbox/${item.dataset.id}`;
-  if (button.dataset.message === "read") await call("POST", `${path}/read`);
+  if (button.dataset.message === "read") await call("POST", `${path}/read`).catch(gone("message_not_found"));
   else if (button.dataset.message === "confirm") {
     const next = item.nextElementSibling ?? item.previousElementSibling;
     await call("DELETE", path).catch(gone("message_not_found"));

@@ -91,7 +91,7 @@ export async function call(method, path, json, signal) {
   return answer;
 }
 
-/** For what is to be taken away: that it is gone already is as good. */
+/** For what is to be taken away or noted as done with: that it is gone already is as good. */
 export const gone = (code) => (error) => {
   if (error.code !== code) throw error;
 };

@@ -1,35 +1,64 @@
 // What the holder is told, and where.
 
-import { find, set } from "./inbox-parts.js";
+import { find, set, tell } from "./inbox-parts.js";
 import { call } from "./inbox-session.js";
 
 const settings = find("#settings");
 const saving = find("#saving");
+const waiting = new Set(); // changes that are not saved yet, the oldest first
+let held = null; // the settings that were last known to hold
 
-export async function loadSettings() {
-  const { kinds, silent_types } = await (await call("GET", "notification-settings")).json();
-  for (const field of settings.querySelectorAll("[data-kind]")) {
-    for (const input of field.querySelectorAll("input")) input.checked = kinds[field.dataset.kind][input.name];
-    field.disabled = false;
+const kindOf = (input) => input.closest("fieldset").dataset.kind; // a licence type's switch has none
+
+/** Show what holds, and where a switch waits for its turn, its change. */
+function draw(now) {
+  held = now;
+  const { kinds, silent_types } = now;
+  for (const input of settings.querySelectorAll("input")) {
+    const kind = kindOf(input);
+    input.checked = kind ? kinds[kind][input.name] : silent_types.includes(input.name);
   }
-  const silent = settings.querySelector("[data-silent]");
-  for (const input of silent.querySelectorAll("input")) input.checked = silent_types.includes(input.name);
-  silent.disabled = false;
+  for (const { input, on } of waiting) input.checked = on;
+  for (const field of settings.querySelectorAll("fieldset")) field.disabled = false;
 }
 
-const channelsOf = (field) => Object.fromEntries([...field.querySelectorAll("input")].map((one) => [one.name, one.checked]));
+const ask = async () => (await call("GET", "notification-settings")).json();
 
-/** Save what the form shows. */
-export async function saveSettings() {
+export async function loadSettings() {
+  draw(await ask());
+}
+
+/** Note how a switch was put; for `saveSettings`. */
+export function chosen(input) {
+  const change = { input, on: input.checked };
+  waiting.add(change);
+  return change;
+}
+
+/** These settings with one change. Types that the platform no longer has, so that they have no switch, are left out. */
+function changed({ kinds, silent_types }, { input, on }) {
+  const kind = kindOf(input);
+  if (kind) kinds[kind][input.name] = on;
+  const types = [...settings.querySelectorAll("[data-silent] input")];
+  const silent = types.filter((type) => (type === input ? on : silent_types.includes(type.name)));
+  return { kinds, silent_types: silent.map((type) => type.name) };
+}
+
+/** Save one change to the settings as they stand: another window may have changed others. */
+export async function saveSettings(change) {
   set(saving, "saving");
-  const fields = [...settings.querySelectorAll("[data-kind]")];
-  const kinds = Object.fromEntries(fields.map((field) => [field.dataset.kind, channelsOf(field)]));
-  const silent_types = [...settings.querySelectorAll("[data-silent] input:checked")].map((one) => one.name);
-  await call("PUT", "notification-settings", { kinds, silent_types });
+  try {
+    const answer = await call("PUT", "notification-settings", changed(await ask(), change));
+    held = await answer.json();
+  } finally {
+    waiting.delete(change);
+  }
+  draw(held);
   set(saving, "saved");
 }
 
 export async function notSaved(code) {
-  set(saving, "failed", code);
-  await loadSettings().catch(() => undefined); // away: what is shown is told to be unsaved
+  tell(saving, code);
+  draw(held);
+  await loadSettings().catch(() => undefined); // away: what was last known is shown
 }

@@ -6,11 +6,11 @@ import { find, root, set, tell } from "./inbox-parts.js";
 import { ISSUER } from "./inbox-platform.js";
 import { pushFailed, startPush, stopPush, subscribe, unsubscribe } from "./inbox-push.js";
 import { finishSignIn, otherTabs, signIn, wipeSession } from "./inbox-session.js";
-import { loadSettings, notSaved, saveSettings } from "./inbox-settings.js";
+import { chosen, loadSettings, notSaved, saveSettings } from "./inbox-settings.js";
 import { forget, read } from "./inbox-store.js";
 
 const problem = find("#problem");
-let saved = Promise.resolve();
+let settingsAsked = Promise.resolve();
 
 /** Do `work`. When the session has ended, that is shown; any other refusal is for `failed` to tell. */
 async function attempt(work, failed) {
@@ -33,8 +33,16 @@ async function act(work) {
   await attempt(done, (code) => tell(problem, code));
 }
 
-const live = () => attempt(watch); // its other troubles it tells itself
-const load = () => Promise.all([reload(), loadSettings()]);
+/** Ask for or save settings one after the other, so that the last choice wins and no answer overtakes another. */
+function inTurn(work) {
+  const done = settingsAsked.then(work);
+  settingsAsked = done.catch(() => undefined);
+  return done;
+}
+
+const load = () => Promise.all([reload(), inTurn(loadSettings)]);
+const loadSettingsAgain = () => inTurn(() => attempt(loadSettings, () => undefined)); // each change asks too
+const live = () => attempt(() => watch(loadSettingsAgain)); // its other troubles it tells itself
 
 async function showSignedIn() {
   set(root, "signed-in");
@@ -80,9 +88,9 @@ async function onPress(event) {
   button.ariaBusy = null;
 }
 
-/** Save the settings one after the other, so that the last choice wins. */
-function onChange() {
-  saved = saved.then(() => attempt(saveSettings, notSaved));
+function onChange({ target }) {
+  const change = chosen(target);
+  inTurn(() => attempt(() => saveSettings(change), notSaved));
 }
 
 async function start() {
