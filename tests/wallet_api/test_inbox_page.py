@@ -20,7 +20,7 @@ from sqlalchemy import update
 
 from credentials.registry import Holder
 from notifications import Bilingual, Choices, MessageState, Notice, Selection
-from notifications.preferences import KINDS, NEWS, SHOWN, STATUTORY
+from notifications.preferences import CODE, KINDS, NEWS, SHOWN
 from tests.notifications import far_end
 from tests.notifications.test_web_push import Browser as Subscriber
 from tests.notifications.test_web_push import PushService
@@ -691,10 +691,8 @@ async def test_under_a_path_nothing_is_asked_for_outside_it(browser: Browser, se
 
 
 def test_every_kind_of_message_is_told_in_words() -> None:
-    text = pages._pages.get_template("inbox.html").render(
-        base="", signs_in=True, kinds=KINDS, statutory=STATUTORY, types=()
-    )
-    assert not [kind for kind in KINDS if f">{kind}<" in text]
+    words = pages._pages.get_template("kinds.html").module.kind_name
+    assert not [kind for kind in (*KINDS, CODE) if kind in words(kind)]
 
 
 @pytest.mark.browser
@@ -718,8 +716,11 @@ async def test_switches_hold_and_a_statutory_notice_says_why_its_cannot_be_turne
         )
         await page.locator("summary").click()
         await page.get_by_role("checkbox", name=served.platform.catalogue.get("driving-licence").name.en).check()
+        async with page.expect_response(lambda answer: '"language":"en"' in (answer.request.post_data or "")):
+            await page.get_by_role("combobox", name="Language of messages").select_option("en")
         await expect(page.locator("#saving")).to_have_text("Saved", use_inner_text=True)
         await page.reload()
+        await expect(page.get_by_role("combobox", name="Language of messages")).to_have_value("en")
         await expect(shown.get_by_role("switch", name="Push")).to_be_checked()
         await expect(expiry.get_by_role("switch", name="SMS")).not_to_be_checked()
     async with served.platform.database.snapshot() as session:
@@ -727,6 +728,7 @@ async def test_switches_hold_and_a_statutory_notice_says_why_its_cannot_be_turne
     assert choices.muted[SHOWN] == {"sms"}
     assert choices.muted["licence_expiry"] == {"sms"}
     assert choices.silent_types == {"driving-licence"}
+    assert choices.language == "en"
 
 
 @pytest.mark.browser
@@ -778,9 +780,10 @@ async def test_a_change_leaves_what_another_window_has_changed(open_inbox: Open,
         await expect(driving).to_be_checked()
     choices = await choices_of(served, holder_id)
     if changed == "a channel":
-        assert (choices.muted[NEWS], choices.silent_types) == ({"push", "sms"}, {"driving-licence"})
+        assert (choices.muted[NEWS], choices.silent_types) == ({"push", "sms"}, {"driving-licence", "no-more"})
     else:
-        assert (choices.muted[NEWS], choices.silent_types) == ({"push"}, {"driving-licence", "vehicle-licence"})
+        assert choices.muted[NEWS] == {"push"}
+        assert choices.silent_types == {"driving-licence", "vehicle-licence", "no-more"}
 
 
 @pytest.mark.browser

@@ -8,17 +8,22 @@ const saving = find("#saving");
 const waiting = new Set(); // changes that are not saved yet, the oldest first
 let held = null; // the settings that were last known to hold
 
-const kindOf = (input) => input.closest("fieldset").dataset.kind; // a licence type's switch has none
+const kindOf = (input) => input.closest("fieldset").dataset.kind; // a licence type's switch has none, nor has the language
+
+function show(input, to) {
+  input[input.type === "checkbox" ? "checked" : "value"] = to;
+}
 
 /** Show what holds, and where a switch waits for its turn, its change. */
 function draw(now) {
   held = now;
-  const { kinds, silent_types } = now;
+  const { kinds, silent_types, language } = now;
   for (const input of settings.querySelectorAll("input")) {
     const kind = kindOf(input);
-    input.checked = kind ? kinds[kind][input.name] : silent_types.includes(input.name);
+    show(input, kind ? kinds[kind][input.name] : silent_types.includes(input.name));
   }
-  for (const { input, on } of waiting) input.checked = on;
+  show(settings.elements.language, language ?? "");
+  for (const { input, to } of waiting) show(input, to);
   for (const field of settings.querySelectorAll("fieldset")) field.disabled = false;
 }
 
@@ -30,18 +35,18 @@ export async function loadSettings() {
 
 /** Note how a switch was put; for `saveSettings`. */
 export function chosen(input) {
-  const change = { input, on: input.checked };
+  const change = { input, to: input.type === "checkbox" ? input.checked : input.value };
   waiting.add(change);
   return change;
 }
 
-/** These settings with one change. Types that the platform no longer has, so that they have no switch, are left out. */
-function changed({ kinds, silent_types }, { input, on }) {
+/** These settings with one change. */
+function changed(now, { input, to }) {
   const kind = kindOf(input);
-  if (kind) kinds[kind][input.name] = on;
-  const types = [...settings.querySelectorAll("[data-silent] input")];
-  const silent = types.filter((type) => (type === input ? on : silent_types.includes(type.name)));
-  return { kinds, silent_types: silent.map((type) => type.name) };
+  if (kind) now.kinds[kind][input.name] = to;
+  else if (input.name === "language") now.language = to || null;
+  else now.silent_types = [...now.silent_types.filter((code) => code !== input.name), ...(to ? [input.name] : [])];
+  return now;
 }
 
 /** Save one change to the settings as they stand: another window may have changed others. */
