@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from urllib.parse import SplitResult, urlsplit
 
 from notifications.errors import NotificationsError
 from notifications.models import Device, DeviceKind
@@ -39,5 +40,21 @@ def web_push_device(subscription: Mapping[str, object]) -> Device:
     for value, form in ((endpoint, _ENDPOINT), (auth, _AUTH), (p256dh, _P256DH)):
         if not isinstance(value, str) or not form.fullmatch(value):
             raise NotificationsError("device_malformed", "a subscription has endpoint, keys.auth and keys.p256dh")
+    try:
+        parts_of_endpoint(str(endpoint))
+    except ValueError as error:
+        raise NotificationsError("device_malformed", "an endpoint names a host, and at most a port") from error
     kept = {"endpoint": endpoint, "keys": {"auth": auth, "p256dh": p256dh}}
     return Device(DeviceKind.WEB_PUSH, json.dumps(kept, sort_keys=True))
+
+
+def parts_of_endpoint(endpoint: str) -> SplitResult:
+    """An endpoint taken apart.
+
+    Raises:
+        ValueError: beside the host it names more than a port of 1 to 65535.
+    """
+    url = urlsplit(endpoint)
+    if not url.hostname or "@" in url.netloc or url.netloc.endswith(":") or url.port == 0:
+        raise ValueError("not a host and a port")
+    return url
