@@ -220,9 +220,9 @@ async def test_an_endpoint_that_cannot_be_called_is_refused_for_its_own_device_o
 
 async def test_a_key_that_is_no_point_is_refused(service: PushService, push: WebPush) -> None:
     browser = Browser(service)
-    keys = {"p256dh": b64u(b"\x04" + b"\x01" * 64), "auth": b64u(browser.auth)}
+    bad = browser.kept(keys={"p256dh": b64u(b"\x04" + b"\x01" * 64), "auth": b64u(browser.auth)})
     with pytest.raises(ChannelRefused):
-        await sent(push, MESSAGE, Contact((web_push_device(browser.subscription | {"keys": keys}),)))
+        await sent(push, MESSAGE, Contact((bad,)))
     await push.close()
 
 

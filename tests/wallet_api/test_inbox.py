@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from notifications import Bilingual, Contact, Notice, OutgoingMessage
+from notifications.channels.web_push import VapidKey
 from tests.credentials.rows import driving_row
 from tests.fakes import FakeClock
 from tests.notifications.fakes import sent
@@ -17,7 +18,7 @@ from tests.wallet_api.signing_in import SigningWallet
 from wallet_api.database import Database
 from wallet_api.routes import inbox as routes
 
-WEB_PUSH = {"endpoint": "https://push.example/abc", "keys": {"auth": "A" * 22, "p256dh": "B" + "A" * 86}}
+WEB_PUSH = {"endpoint": "https://push.example/abc", "keys": {"auth": "A" * 22, "p256dh": VapidKey.new().public}}
 
 
 async def signed_in(running: Running, *, dpop: bool = True) -> SigningWallet:
