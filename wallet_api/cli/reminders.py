@@ -14,7 +14,7 @@ from notifications import NotificationsError, SwitchedOff, TickReport, coverage
 from notifications.reminders.planning import DUE_HOUR, today
 from notifications.reminders.switches import MAX_REASON
 from notifications.service import BATCH
-from wallet_api.cli.console import console, fail, opened, run
+from wallet_api.cli.console import console, fail, in_our_times, opened, run
 from wallet_api.cli.operate import remind
 from wallet_api.clock import StandingClock, SystemClock
 from wallet_api.database import Rehearsal
@@ -25,15 +25,9 @@ from wallet_api.wiring import Platform
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 
 
-def _in_our_times(at: datetime | None) -> datetime | None:
-    if at is not None and not 2000 <= at.year <= 2999:
-        raise typer.BadParameter("a day of the years 2000 to 2999")
-    return at
-
-
 At = Annotated[
     datetime | None,
-    typer.Option("--at", formats=["%Y-%m-%d"], callback=_in_our_times, help="As if it were 09:00 of this day."),
+    typer.Option("--at", formats=["%Y-%m-%d"], callback=in_our_times, help="As if it were 09:00 of this day."),
 ]
 
 
