@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, tzinfo
+from datetime import MAXYEAR, MINYEAR, datetime, tzinfo
 from pathlib import Path
 from typing import Literal
 
@@ -122,9 +122,10 @@ def _read_line(line: bytes) -> SunkMessage | None:
     try:
         members = json.loads(line)
         texts = [members[name] for name in ("channel", "kind", "title", "text")]
+        "".join(texts).encode()  # a lone surrogate cannot be shown
         time = datetime.fromisoformat(members["time"])
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    if not all(isinstance(text, str) for text in texts) or texts[0] not in ("push", "sms") or time.tzinfo is None:
+    if texts[0] not in ("push", "sms") or time.tzinfo is None or not MINYEAR < time.year < MAXYEAR:
         return None
     return SunkMessage(time, *texts)

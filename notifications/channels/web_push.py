@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from notifications.channels.formats.push_device import parts_of_endpoint
 from notifications.channels.formats.shortening import shortened
 from notifications.channels.push_fcm import MAX_DEVICES, TTL_S, Forget
 from notifications.errors import ChannelRefused, ChannelUnavailable, NoAddress
@@ -194,10 +195,10 @@ class WebPush:
 
     def _may_call(self, endpoint: str) -> bool:
         try:
-            url = urlsplit(endpoint)
-            host = url.hostname or ""
+            url = parts_of_endpoint(endpoint)
         except ValueError:
             return False
+        host = url.hostname or ""
         if self._insecure and host in ("127.0.0.1", "localhost"):
             return True
         known = any(host == one or (one.startswith(".") and host.endswith(one)) for one in self._services)

@@ -37,6 +37,19 @@ class SwitchedOff:
     reason: str
 
 
+def read_reason(reason: str) -> str:
+    """A reason as it is kept, without blanks around it.
+
+    Raises:
+        NotificationsError: `switch_reason_invalid` when it is empty, longer than `MAX_REASON` or not printable: it must
+            not steer what shows it. The space of Chinese text is printable as well.
+    """
+    reason = reason.strip()
+    if not 0 < len(reason) <= MAX_REASON or not reason.replace("\u3000", " ").isprintable():
+        raise NotificationsError("switch_reason_invalid", f"say why, in at most {MAX_REASON} printable characters")
+    return reason
+
+
 class ReminderSwitches:
     """Works in the caller's transaction."""
 
@@ -47,11 +60,9 @@ class ReminderSwitches:
         """Hold back the reminders of a type. One that is off already gets the new reason and keeps its day.
 
         Raises:
-            NotificationsError: `switch_reason_invalid` when the reason is empty or longer than `MAX_REASON`.
+            NotificationsError: see `read_reason`.
         """
-        reason = reason.strip()
-        if not 0 < len(reason) <= MAX_REASON:
-            raise NotificationsError("switch_reason_invalid", f"say why, in at most {MAX_REASON} characters")
+        reason = read_reason(reason)
         statement = insert(_switches).values(type_code=type_code, since=self._clock.now(), reason=reason)
         statement = statement.on_conflict_do_update(index_elements=["type_code"], set_={"reason": reason})
         await (await session.connection()).execute(statement)

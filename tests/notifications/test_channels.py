@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from notifications import ChannelUnavailable, Contact, InboxGlance, NoAddress, NotificationsError, OutgoingMessage, Sink
+from notifications.channels.sink import read_sink
+from notifications.outbox.policy import SHANGHAI
 from tests.fakes import FakeClock
 from tests.notifications.fakes import City, food, phone, sent
 
@@ -155,6 +157,29 @@ async def test_without_receipts_the_sink_shows_the_fall_back_to_sms(city: City, 
     await city.tick()
     assert [json.loads(line)["channel"] for line in path.read_text().splitlines()] == ["push", "sms"]
     assert "13800138000" not in path.read_text()
+
+
+_text = st.text(st.characters(), max_size=9)  # also lone surrogates
+_time = st.datetimes(timezones=st.timezones()).map(datetime.isoformat) | st.sampled_from([
+    "9999-12-31T23:59:59+00:00", "0001-01-01T00:00:00+09:00", "2026-11-26T01:00:00",
+])  # fmt: skip
+_like_ours = st.fixed_dictionaries({
+    "time": _time, "channel": st.sampled_from(["push", "sms"]), "kind": _text, "title": _text, "text": _text,
+})  # fmt: skip
+_members = st.dictionaries(st.sampled_from(["time", "text"]), st.none() | st.integers() | _text)
+_line = st.tuples(_like_ours, _members).map(lambda both: json.dumps(both[0] | both[1]).encode())
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(lines=st.lists(_line | st.binary(), max_size=5))
+def test_whatever_is_in_the_sink_what_is_read_can_be_shown(tmp_path: Path, lines: list[bytes]) -> None:
+    path = tmp_path / "sent.jsonl"
+    ours = {"time": "2026-11-26T01:00:00+00:00", "channel": "sms", "kind": "test", "title": "标题", "text": "ours"}
+    path.write_bytes(b"\n".join([*lines, json.dumps(ours).encode()]))
+    read = [one.at(SHANGHAI) for one in read_sink(path, 10)]
+    assert read[0].text == "ours"
+    for one in read:
+        f"{one.time.isoformat()} {one.channel} {one.kind} {one.title} {one.text}".encode()
 
 
 @given(st.none() | st.floats())

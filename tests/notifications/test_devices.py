@@ -2,18 +2,23 @@
 
 import base64
 import json
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from notifications import Devices, NotificationsError, fcm_device, web_push_device
+from notifications.channels.web_push import VapidKey
 from tests.fakes import FakeClock
+from tests.notifications.test_web_push import b64d, b64u
 from wallet_api.database import Database
 from wallet_api.protection import DataProtector
 
-P256DH = "B" + "A" * 86
-SUBSCRIPTION = {"endpoint": "https://push.example/abc", "keys": {"auth": "A" * 22, "p256dh": P256DH}}
+ENDPOINT = "https://push.example/abc"
+POINT = VapidKey.new().public
+SUBSCRIPTION = {"endpoint": ENDPOINT, "keys": {"auth": "A" * 22, "p256dh": POINT}}
 
 
 @pytest.fixture
@@ -74,11 +79,16 @@ async def test_no_address_is_readable_in_the_database(database: Database, device
 
 _json = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=3))
 _part = st.binary(max_size=70).map(lambda raw: base64.urlsafe_b64encode(raw).decode()) | _json
+_authority = st.text("@:/[]?#0189abc.-", max_size=12).map(lambda rest: f"http://127.0.0.1{rest}")
+_keys = st.fixed_dictionaries({
+    "auth": st.binary(min_size=15, max_size=17).map(b64u),
+    "p256dh": st.just(POINT) | st.binary(min_size=64, max_size=64).map(lambda raw: b64u(b"\x04" + raw)),
+})  # fmt: skip
 
 
 @given(
-    endpoint=st.text() | st.just("https://push.example/x") | _json,
-    keys=st.dictionaries(st.sampled_from(["auth", "p256dh", "more"]), _part) | _json,
+    endpoint=st.text() | st.just(ENDPOINT) | _authority | _json,
+    keys=st.dictionaries(st.sampled_from(["auth", "p256dh", "more"]), _part) | _keys | _json,
 )
 def test_any_subscription_gives_a_device_or_our_error(endpoint: object, keys: object) -> None:
     try:
@@ -86,6 +96,19 @@ def test_any_subscription_gives_a_device_or_our_error(endpoint: object, keys: ob
     except NotificationsError:
         return
     assert web_push_device(json.loads(device.address)) == device
+    held = json.loads(device.address)
+    assert b64d(held["keys"]["p256dh"]) == b64d(POINT)  # the one point among all that is tried
+    assert len(b64d(held["keys"]["auth"])) == 16
+    if urlsplit(held["endpoint"]).hostname == "127.0.0.1":  # the host that is called here
+        assert httpx.URL(held["endpoint"]).port in (None, *range(1, 65536))
+
+
+@given(at=st.integers(0, 64), bit=st.integers(0, 7))
+def test_a_point_with_a_bit_turned_is_none(at: int, bit: int) -> None:
+    raw = bytearray(b64d(POINT))
+    raw[at] ^= 1 << bit
+    with pytest.raises(NotificationsError, match="device_malformed"):
+        web_push_device({"endpoint": ENDPOINT, "keys": {"auth": "A" * 22, "p256dh": b64u(bytes(raw))}})
 
 
 @pytest.mark.parametrize("address", ["", "short", "x" * 1025, "with space 123", "x" * 22 + "\n", "中" * 22])

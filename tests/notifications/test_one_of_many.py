@@ -16,7 +16,6 @@ from notifications import (
     DeliveryPolicy,
     OutgoingMessage,
     Receipt,
-    web_push_device,
 )
 from notifications.channels import push_fcm, sms_smpp, web_push
 from notifications.channels.providers import FailOver
@@ -56,7 +55,7 @@ async def test_a_strange_endpoint_is_an_outcome_of_its_own_message_only(clock: F
     """`Channel.send`: one message's failure is no other one's, and none is raised."""
     with serving(PushService()) as service:
         push = WebPush(KEY, "mailto:desk@city.example", PUSH_SERVICES, service.forget, clock, insecure=True)
-        bad = web_push_device(Browser(service).subscription | {"endpoint": endpoint})
+        bad = Browser(service).kept(endpoint=endpoint)
         outcomes = await push.send([
             Delivery(MESSAGE, Contact((bad,))), Delivery(MESSAGE, Contact((Browser(service).device,)))
         ])  # fmt: skip
@@ -69,7 +68,7 @@ async def test_a_strange_endpoint_of_one_holder_does_not_delay_the_others(city: 
     with serving(PushService()) as service:
         carrier = WebPush(KEY, "mailto:desk@city.example", PUSH_SERVICES, service.forget, city.clock, insecure=True)
         city.configure(Push([carrier]))
-        bad = web_push_device(Browser(service).subscription | {"endpoint": POISON[0]})
+        bad = Browser(service).kept(endpoint=POISON[0])
         city.contacts.everybody = lambda holder: Contact((bad if holder == "h7" else Browser(service).device,))
         await notify(city, *(notice(n) for n in range(20)))
         await city.outbox.deliver(city.database)

@@ -145,7 +145,7 @@ async def test_a_switch_keeps_its_day_and_takes_a_new_reason(city: City) -> None
     assert not await switch_on(city)
 
 
-@pytest.mark.parametrize("reason", ["", "  ", "x" * 201])
-async def test_no_type_is_switched_off_without_a_reason(city: City, reason: str) -> None:
+@pytest.mark.parametrize("reason", ["", "  ", "x" * 201, "a\nb", "\x1b[2J", "\x9b2J", "a\u202eb", "\ud800"])
+async def test_no_type_is_switched_off_without_a_reason_that_can_be_shown(city: City, reason: str) -> None:
     with pytest.raises(NotificationsError, match="switch_reason_invalid"):
         await switch_off(city, reason=reason)

@@ -18,8 +18,11 @@ from notifications import (
     ChannelRefused,
     ChannelUnavailable,
     Contact,
+    Delivery,
     Device,
+    DeviceKind,
     NoAddress,
+    NotificationsError,
     OutgoingMessage,
     Receipt,
     web_push_device,
@@ -69,6 +72,10 @@ class Browser:
     @property
     def device(self) -> Device:
         return web_push_device(self.subscription)
+
+    def kept(self, **changed: object) -> Device:
+        """As a row may hold it that no wallet could register today."""
+        return Device(DeviceKind.WEB_PUSH, json.dumps(self.subscription | changed))
 
     def read(self, body: bytes) -> Any:
         return json.loads(http_ece.decrypt(body, private_key=self.key, auth_secret=self.auth, version="aes128gcm"))
@@ -178,18 +185,44 @@ async def test_a_service_that_takes_nothing_now_is_tried_again(
 )  # fmt: skip
 async def test_nobody_but_known_services_is_called(service: PushService, clock: FakeClock, endpoint: str) -> None:
     push = WebPush(KEY, "mailto:desk@city.example", PUSH_SERVICES, service.forget, clock)
-    device = web_push_device(Browser(service).subscription | {"endpoint": endpoint})
+    device = Browser(service).kept(endpoint=endpoint)
     with pytest.raises(ChannelRefused):
         await sent(push, MESSAGE, Contact((device,)))
     assert service.forgotten == [device.address]
     await push.close()
 
 
+UNCALLABLE = [
+    "http://127.0.0.1:99999/x", "http://127.0.0.1:abc/", "http://127.0.0.1:-1/", "http://127.0.0.1:0/",
+    "http://localhost:/", "http://u:p@127.0.0.1:1/", "http://@127.0.0.1/", "http://[::1/", "http:///x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("endpoint", UNCALLABLE)
+async def test_an_endpoint_that_cannot_be_called_is_refused_for_its_own_device_only(
+    service: PushService, push: WebPush, endpoint: str
+) -> None:
+    browser = Browser(service)
+    with pytest.raises(NotificationsError, match="device_malformed"):
+        web_push_device(browser.subscription | {"endpoint": endpoint})
+    bad = browser.kept(endpoint=endpoint)
+    refused, taken, one_of_two = await push.send([
+        Delivery(MESSAGE, Contact((bad,))),
+        Delivery(MESSAGE, Contact((browser.device,))),
+        Delivery(MESSAGE, Contact((bad, browser.device))),
+    ])  # fmt: skip
+    assert isinstance(refused, ChannelRefused)
+    assert isinstance(taken, Receipt)
+    assert isinstance(one_of_two, Receipt)
+    assert service.forgotten == [bad.address] * 2
+    await push.close()
+
+
 async def test_a_key_that_is_no_point_is_refused(service: PushService, push: WebPush) -> None:
     browser = Browser(service)
-    keys = {"p256dh": b64u(b"\x04" + b"\x01" * 64), "auth": b64u(browser.auth)}
+    bad = browser.kept(keys={"p256dh": b64u(b"\x04" + b"\x01" * 64), "auth": b64u(browser.auth)})
     with pytest.raises(ChannelRefused):
-        await sent(push, MESSAGE, Contact((web_push_device(browser.subscription | {"keys": keys}),)))
+        await sent(push, MESSAGE, Contact((bad,)))
     await push.close()
 
 

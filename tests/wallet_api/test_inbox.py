@@ -5,8 +5,11 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from credentials.registry import IntakeSource
 from notifications import Bilingual, Choices, Contact, Notice, Outbox, OutgoingMessage
+from notifications.channels.web_push import VapidKey
 from tests.credentials.rows import driving_row, step_row
 from tests.fakes import FakeClock
 from tests.notifications.fakes import sent
@@ -14,10 +17,14 @@ from tests.notifications.far_end import serving
 from tests.notifications.test_web_push import Browser, PushService
 from tests.wallet_api.running import Running, Wallet, unverified
 from tests.wallet_api.signing_in import SigningWallet
+from wallet_api.cli import app
 from wallet_api.database import Database
+from wallet_api.migrations import upgrade
 from wallet_api.routes import inbox as routes
+from wallet_api.settings import Settings
+from wallet_api.wiring import Platform
 
-WEB_PUSH = {"endpoint": "https://push.example/abc", "keys": {"auth": "A" * 22, "p256dh": "B" + "A" * 86}}
+WEB_PUSH = {"endpoint": "https://push.example/abc", "keys": {"auth": "A" * 22, "p256dh": VapidKey.new().public}}
 
 
 async def signed_in(running: Running, *, dpop: bool = True) -> SigningWallet:
@@ -76,6 +83,30 @@ async def test_a_cursor_is_good_for_its_holder_and_list_even_when_the_message_it
     for other in (f"cursor={cursor}&unread=true", f"cursor={cursor[:-4]}AAAA", f"cursor={2:032x}"):
         answer = await wallet.call("GET", f"/api/v1/me/inbox?{other}")
         assert (answer.status_code, answer.json()["code"]) == (422, "cursor_invalid"), other
+
+
+def test_the_command_says_when_there_are_older_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    identifier = asyncio.run(_store_with_messages(20))
+    full = CliRunner().invoke(app, ["inbox", identifier]).output
+    assert (full.count("标题"), "older" in full) == (20, False)
+    asyncio.run(_store_with_messages(21))
+    cut = CliRunner().invoke(app, ["inbox", identifier]).output
+    assert (cut.count("标题"), "the newest 20" in cut) == (20, True)
+
+
+async def _store_with_messages(count: int) -> str:
+    platform = Platform.of(Settings())
+    await upgrade(platform.database)
+    row = json.dumps(driving_row(1)).encode()
+    await platform.intake.take_all(platform.database, IntakeSource("test", None), [row])
+    async with platform.database.snapshot() as session:
+        (licence,) = await platform.registry.by_number(session, "driving-licence", driving_row(1)["certificate_number"])
+    for key in range(count):
+        message = OutgoingMessage(f"{key:032x}", licence.holder_ids[0], "test", "标题", "正文")
+        await sent(platform.inbox, message, Contact())
+    await platform.close()
+    return licence.identifier
 
 
 async def test_a_code_for_one_licence_does_not_open_its_holder_s_inbox(running: Running) -> None:

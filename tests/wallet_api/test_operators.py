@@ -91,7 +91,7 @@ async def test_what_is_not_there_or_out_of_form_is_told(running: Running) -> Non
     for one in wrong:
         answer = await put(desk, "/verifiers/new", BODY | key | one)
         assert answer.status_code == 422, (one, answer.text)
-    for reason in ("", "x" * 201, "a\nb", 5):
+    for reason in ("", "x" * 201, "a\nb", 5, "a\u202eb", "\x9b2J", " "):
         assert (await desk.post(f"{AT}/verifiers/new/suspend", {"reason": reason})).status_code == 422
     assert (await desk.get(f"{AT}/verifiers")).json() == {"verifiers": []}
     assert (await desk.get(f"{AT}/actions")).json()["actions"] == []

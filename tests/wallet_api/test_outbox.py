@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from notifications import Bilingual, ChannelUnavailable, DeliveryPolicy, Notice, Outbox
+from notifications.outbox.models import EVERY_CHANNEL
 from tests.notifications.fakes import FakeChannel, FakeContacts
 from tests.wallet_api.running import Running
 from wallet_api.cli import app
@@ -57,8 +58,12 @@ def test_what_failed_is_listed_shown_and_put_back(failed: str) -> None:
     shown = outbox("show", failed).output
     assert re.search(r"state\s+failed", shown)
     assert "正文" not in listed + shown
-    assert "0 put back" in outbox("redrive", "--all", "--channel", "push").output
+    for narrowed in (["--channel", "push"], ["--since", "2999-12-31"]):
+        none = outbox("redrive", "--all", *narrowed)
+        assert (none.exit_code, none.output) == (0, "nothing to put back\n")
     assert "1 put back" in outbox("redrive", failed).output
+    again = outbox("redrive", failed)
+    assert (again.exit_code, "none of these failed for good" in again.output) == (1, True)
     assert "no message is failed" in outbox("list").output
     assert failed in outbox("list", "--state", "pending", "--since", "2026-01-01").output
 
@@ -67,7 +72,14 @@ def test_what_cannot_be_meant_is_said(failed: str) -> None:
     assert "message_not_found" in outbox("show", "nobody").output
     assert "name messages, or say --all" in outbox("redrive").output
     assert outbox("redrive", failed, "--all").exit_code == 1
-    assert outbox("list", "--since", "yesterday").exit_code == 2
+    for options in (["--since", "yesterday"], ["--since", "0001-01-01"], ["--channel", "fax"], ["--channel", ""]):
+        for command in (["list"], ["redrive", "--all"]):
+            assert outbox(*command, *options).exit_code == 2, options
+
+
+def test_every_channel_is_offered_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert f"<{'|'.join(EVERY_CHANNEL)}>" in outbox("list", "--help").output
 
 
 async def test_metrics_tell_what_is_open_or_failed(running: Running) -> None:

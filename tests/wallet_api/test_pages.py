@@ -483,19 +483,22 @@ async def test_the_counter_refuses_what_it_cannot_offer_and_forms_of_other_sites
 # ---- the outbox
 
 
-def _sunk(channel: str, text: str) -> str:
-    line = {"time": "2026-11-26T01:00:00+00:00", "channel": channel, "kind": "licence_expiry", "title": "标题"}
+def _sunk(channel: str, text: str, time: str = "2026-11-26T01:00:00+00:00") -> str:
+    line = {"time": time, "channel": channel, "kind": "licence_expiry", "title": "标题"}
     return json.dumps({**line, "text": text, "holder_id": "h", "idempotency_key": "k"}) + "\n"
 
 
 async def test_the_outbox_passes_over_what_it_cannot_read(site: Site) -> None:
     file = site.settings.data_dir / "sink.ndjson"
     torn = [b"\xff\xfe", b"{", b"[]", b'{"time": 5}', b"[" * 5000, _sunk("carrier pigeon", "x").encode().strip()]
+    far = ["9999-12-31T23:59:59+00:00", "0001-01-01T00:00:00+09:00"]
+    torn += [line.encode().strip() for line in (_sunk("sms", "\ud800"), *(_sunk("sms", "x", time) for time in far))]
     file.write_bytes(b"\n".join([*torn, _sunk("sms", "<b>第一条</b>").encode(), _sunk("push", "第二条").encode()[:-9]]))
     async with site.client() as client:
         pages = [(await client.get(path)).text for path in ("/outbox", "/outbox?channel=sms", "/outbox?channel=push")]
         assert (await client.get("/outbox?channel=x")).status_code == 422
     assert ["&lt;b&gt;第一条" in text for text in pages] == [True, True, False]
+    assert [text.count('class="said"') for text in pages] == [1, 1, 0]
     assert "nothing-sent" in pages[2]
     file.unlink()
     file.mkdir()

@@ -186,11 +186,13 @@ def test_a_type_is_switched_off_and_on_by_command_and_each_step_is_noted() -> No
     for shown in (reminders("types").output, reminders("coverage", "--days", "1").output):
         assert "switched off" in shown
         assert f"{muted}  期限延长 [公告3号]" in shown
-    assert reminders("unmute", muted, "--reason", "公告期满").exit_code == 0
+    for reason in ("a\u202eb", "x" * 201):
+        assert "switch_reason_invalid" in reminders("unmute", muted, "--reason", reason).output
+    assert reminders("unmute", muted, "--reason", "公告　期满").exit_code == 0
     assert told("run", "--dry-run", "--at", late) == before
     assert "switched off" not in reminders("types").output
     noted = CliRunner().invoke(app, ["operators", "actions"]).output.split()
-    steps = ["reminders_switched_on", muted, "公告期满", "reminders_switched_off", muted, "期限延长", "[公告3号]"]
+    steps = ["reminders_switched_on", muted, "公告", "期满", "reminders_switched_off", muted, "期限延长", "[公告3号]"]
     assert [word for word in noted if word in steps] == steps
 
 

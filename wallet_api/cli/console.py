@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 
 import httpx
@@ -28,6 +29,13 @@ def fail(message: str, code: int = 1) -> NoReturn:
     """End the command with one line that says what to do."""
     errors.print(f"[red]✗[/] {escape(message)}")
     raise typer.Exit(code)
+
+
+def in_our_times(day: datetime | None) -> datetime | None:
+    """An option's callback: no zone's calendar ends near these days."""
+    if day is not None and not 2000 <= day.year <= 2999:
+        raise typer.BadParameter("a day of the years 2000 to 2999")
+    return day
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

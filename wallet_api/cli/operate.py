@@ -82,6 +82,8 @@ def inbox(identifier: Annotated[str, typer.Argument(help="A licence; its first h
         console.print(escape(message.text) + "\n")
     if not page.messages:
         console.print("the inbox is empty")
+    if page.more:
+        console.print(f"these are the newest {len(page.messages)}; the holder's wallet shows older ones as well")
 
 
 def demo() -> None:

@@ -2,19 +2,22 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.markup import escape
 
 from credentials.registry import SHANGHAI
 from notifications import MessageState, Selection, StoredMessage
-from wallet_api.cli.console import console, fail, opened, run
+from wallet_api.cli.console import console, fail, in_our_times, opened, run
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 
-Channel = Annotated[str | None, typer.Option(help="inbox, push or sms.")]
-Since = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Written on this Shanghai day or later.")]
+Channel = Annotated[Literal["inbox", "push", "sms"] | None, typer.Option(help="Which channel.")]
+Since = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d"], callback=in_our_times, help="Written on this Shanghai day or later."),
+]
 
 
 @app.command("list")
@@ -29,7 +32,7 @@ def list_messages(
     for (name, in_state), (count, oldest) in sorted(backlog.items()):
         console.print(f"{name} {in_state}: {count}, the oldest since {_day_and_time(oldest)}")
     if not messages:
-        console.print(f"no message is {state.value}" + (f" on {escape(channel)}" if channel else ""))
+        console.print(f"no message is {state.value}" + (f" on {channel}" if channel else ""))
         return
     for one in messages:
         line = (
@@ -73,6 +76,11 @@ def redrive(
         fail("name messages, or say --all")
     ids = tuple(message_ids) if message_ids else None
     count = run(_redrive(_selection(ids=ids, channel=channel, since=since)))
+    if not count and ids:
+        fail("none of these failed for good and is still of use; look: liangzheng outbox show ID")
+    if not count:
+        console.print("nothing to put back")
+        return
     console.print(f"[green]✓[/] {count} put back; the next run of the worker sends them")
 
 

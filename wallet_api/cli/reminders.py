@@ -12,9 +12,8 @@ from rich.markup import escape
 from credentials.registry import SHANGHAI
 from notifications import NotificationsError, SwitchedOff, TickReport, coverage
 from notifications.reminders.planning import DUE_HOUR, today
-from notifications.reminders.switches import MAX_REASON
 from notifications.service import BATCH
-from wallet_api.cli.console import console, fail, opened, run
+from wallet_api.cli.console import console, fail, in_our_times, opened, run
 from wallet_api.cli.operate import remind
 from wallet_api.clock import StandingClock, SystemClock
 from wallet_api.database import Rehearsal
@@ -25,15 +24,9 @@ from wallet_api.wiring import Platform
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 
 
-def _in_our_times(at: datetime | None) -> datetime | None:
-    if at is not None and not 2000 <= at.year <= 2999:
-        raise typer.BadParameter("a day of the years 2000 to 2999")
-    return at
-
-
 At = Annotated[
     datetime | None,
-    typer.Option("--at", formats=["%Y-%m-%d"], callback=_in_our_times, help="As if it were 09:00 of this day."),
+    typer.Option("--at", formats=["%Y-%m-%d"], callback=in_our_times, help="As if it were 09:00 of this day."),
 ]
 
 
@@ -101,8 +94,6 @@ def unmute(
     type_code: TypeCode, reason: Annotated[str | None, typer.Option(help="At most 200 characters.")] = None
 ) -> None:
     """Let the reminders of a licence type go out again; what waited is caught up with the next run."""
-    if reason and len(reason) > MAX_REASON:
-        fail(f"a reason has at most {MAX_REASON} characters")
     if not run(_unmute(type_code, reason)):
         fail(f"reminders of {type_code} are not switched off")
     console.print(f"[green]✓[/] reminders of {escape(type_code)} go out again")
@@ -199,4 +190,7 @@ async def _mute(type_code: str, reason: str) -> None:
 
 async def _unmute(type_code: str, reason: str | None) -> bool:
     async with opened(start=False) as platform, platform.database.transaction() as session:
-        return await platform.operators.switch_reminders_on(session, type_code, reason=reason)
+        try:
+            return await platform.operators.switch_reminders_on(session, type_code, reason=reason)
+        except NotificationsError as error:
+            fail(f"{error.detail} ({error.code})")

@@ -11,6 +11,7 @@ from credentials.keys.formats.jwk import PublicJwk
 from credentials.registry import EndReport, HolderEnd, HolderEnds, RowError
 from credentials.registry.ports import Clock, UnitOfWork
 from notifications import ReminderSwitches
+from notifications.reminders.switches import read_reason
 from presentation.scenes import Scene, SceneDraft, Scenes
 from presentation.verifiers import Registration, Verifiers, VerifierUnknown
 from wallet_api.oauth import REGISTER_SCOPE, VERIFIER_SCOPE, AuthorizationServer
@@ -120,15 +121,16 @@ class Operators:
     ) -> None:
         """See `ReminderSwitches.switch_off`. That the type is there is for the caller to know."""
         await self._reminders.switch_off(session, type_code, reason)
-        await self._note(session, by, "reminders_switched_off", type_code, reason.strip())
+        await self._note(session, by, "reminders_switched_off", type_code, read_reason(reason))
 
     async def switch_reminders_on(
         self, session: AsyncSession, type_code: str, *, by: str = COMMAND_LINE, reason: str | None = None
     ) -> bool:
-        """See `ReminderSwitches.switch_on`; nothing is noted when they were on."""
+        """See `ReminderSwitches.switch_on` and `read_reason`; nothing is noted when they were on."""
+        said = read_reason(reason) if reason else None
         were_off = await self._reminders.switch_on(session, type_code)
         if were_off:
-            await self._note(session, by, "reminders_switched_on", type_code, reason)
+            await self._note(session, by, "reminders_switched_on", type_code, said)
         return were_off
 
     async def admit_register(

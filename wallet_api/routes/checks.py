@@ -26,6 +26,13 @@ _log = structlog.get_logger()
 _ItemName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
 
+def printable(text: str | None) -> str | None:
+    """A field's validator: what people read later must not steer what shows it; U+3000 may stand in it."""
+    if text is not None and not (text.strip() and text.replace("\u3000", " ").isprintable()):
+        raise ValueError("blank, or not printable")
+    return text
+
+
 class CheckBody(BaseModel):
     """What to check, and why.
 
@@ -42,13 +49,7 @@ class CheckBody(BaseModel):
     cnonce: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{11,86}$")
     items: list[_ItemName] | None = Field(default=None, min_length=1, max_length=100)
 
-    @field_validator("reason", "operator")
-    @classmethod
-    def _is_printable(cls, text: str | None) -> str | None:
-        """What people read later must not steer what shows it; the space of Chinese text is one as well."""
-        if text is not None and not (text.strip() and text.replace("\u3000", " ").isprintable()):
-            raise ValueError("blank, or not printable")
-        return text
+    _is_printable = field_validator("reason", "operator")(printable)
 
     @field_validator("cnonce")
     @classmethod

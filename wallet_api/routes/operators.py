@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
 from credentials.keys.formats.jwk import KeyMalformed, PublicJwk
 from presentation.scenes import Scene, read_scene
@@ -15,6 +15,7 @@ from wallet_api.dependencies import AppPlatform, Operator
 from wallet_api.oauth import OAuthError
 from wallet_api.openapi import answers
 from wallet_api.problems import NO_STORE, problem
+from wallet_api.routes.checks import printable
 
 router = APIRouter(prefix="/api/v1/operators", tags=["operators"])
 
@@ -41,6 +42,8 @@ class ReasonBody(_Strict):
     """Why; other operators read it. Name nobody."""
 
     reason: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
+
+    _is_printable = field_validator("reason")(printable)
 
 
 class SceneBody(_Strict):
