@@ -100,7 +100,7 @@ class Notices:
         return len(events)
 
     async def tell_showings(self, session: AsyncSession) -> int:
-        """Tell whose licences were checked just now, once for each hour; gives how many holders that were."""
+        """Tell whose licences were checked just now, at most once for each hour; gives how many holders that were."""
         checked = await self._access_log.holders_since(session, self._clock.now() - LOOK_BACK)
         title = Bilingual("证照被查验", "A licence was checked")
         notices = [
