@@ -120,11 +120,11 @@ def _run_rounds(
     progress: Callable[[str, float], None],
 ) -> None:
     start, rounds = timer(), 0
-    alone = [each for each in running.values() if not each.bench.raw]
-    compared = [each for each in running.values() if each.bench.raw]
+    compared_with = {name for each in running.values() for name in each.bench.raw}  # they run beside what asks for them
+    own = [each for name, each in running.items() if each.bench.raw or name not in compared_with]
     while rounds < LEAST_ROUNDS or timer() - start < seconds:
         rounds += 1
-        for each in compared or alone:
+        for each in own:
             progress(f"round {rounds}, {each.bench.name}", min(timer() - start, seconds))
             raw_s = sum(times * _slice(running[name]) for name, times in each.bench.raw.items())
             own_s = _slice(each)

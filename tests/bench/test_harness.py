@@ -59,6 +59,13 @@ def test_a_ratio_is_one_operation_in_times_of_what_it_is_compared_with(suite: Su
     assert by_name["sign"].ratio is None
 
 
+def test_what_is_compared_with_nothing_is_measured_beside_what_is(suite: Suite, timer: Timer) -> None:
+    suite.bench("alone", unit="thing")(timer.taking(0.002))
+    (alone,) = [result for result in measure(suite.chosen(), 5, timer=timer) if result.name == "alone"]
+    assert alone.seconds is not None
+    assert (alone.seconds.median, alone.ratio) == (pytest.approx(0.002), None)
+
+
 def test_the_median_is_that_of_the_rounds_and_the_spread_shows_the_worst(timer: Timer) -> None:
     suite, durations = Suite(timer), iter([1.0, 2.0, 9.0, 4.0])
 
