@@ -1,9 +1,9 @@
 """Reminders: run them, rehearse a day and see what would go out, hold back a licence type's."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from typing import Annotated
 
 import typer
@@ -23,7 +23,6 @@ from wallet_api.wiring import Platform
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 
-
 At = Annotated[
     datetime | None,
     typer.Option("--at", formats=["%Y-%m-%d"], callback=in_our_times, help="As if it were 09:00 of this day."),
@@ -36,9 +35,9 @@ def plan(at: At = None) -> None:
 
     Nothing is written or sent.
     """
-    day = at and at.date()
-    before = [day - timedelta(days=1)] if day and day > today(SystemClock().now()) else []
-    _show(run(_rehearse([*before, day])), "would be told")
+    instant = _instant(at)
+    before = [instant - timedelta(days=1)] if today(instant) > today(SystemClock().now()) else []
+    _show(run(_rehearse(*before, instant)), "would be told")
 
 
 @app.command("run")
@@ -52,13 +51,13 @@ def run_reminders(
     `--dry-run`.
     """
     if dry_run:
-        _show(run(_rehearse([at and at.date()])), "would be told")
+        _show(run(_rehearse(_instant(at))), "would be told")
     elif at is None:
         remind()
     elif Settings().deployment != "embedded":
         fail("workers beside it know another time: run without --at, or add --dry-run")
     else:
-        report = run(_run_at(at.date()))
+        report = run(_run_at(_instant(at)))
         console.print(f"[green]✓[/] planned {report.planned}, queued {report.queued}, sent {report.sent}")
 
 
@@ -99,19 +98,17 @@ def unmute(
     console.print(f"[green]✓[/] reminders of {escape(type_code)} go out again")
 
 
-async def _rehearse(days: Sequence[date | None]) -> Mapping[tuple[str, str], int]:
-    """Everything of runs on these days but the sending, in a transaction that is not kept; gives what the last did."""
-    clock = StandingClock(SystemClock().now())
-    found: Mapping[tuple[str, str], int] = {}
+async def _rehearse(*instants: datetime) -> Mapping[tuple[str, str], int]:
+    """Everything of runs at these instants but the sending, in a transaction that is not kept; what the last did."""
+    clock, found = StandingClock(instants[0]), Counter[tuple[str, str]]()
     async with _opened_by(clock) as platform, platform.database.rehearsal() as rehearsal:
-        for day in days:
-            if day is not None:
-                clock.move(_morning(day))
+        for instant in instants:
+            clock.move(instant)
             found = await _queue_all(platform, rehearsal)
     return found
 
 
-async def _queue_all(platform: Platform, rehearsal: Rehearsal) -> Mapping[tuple[str, str], int]:
+async def _queue_all(platform: Platform, rehearsal: Rehearsal) -> Counter[tuple[str, str]]:
     found: Counter[tuple[str, str]] = Counter()
     more = True
     while more:
@@ -129,13 +126,13 @@ async def _queue_all(platform: Platform, rehearsal: Rehearsal) -> Mapping[tuple[
     return found
 
 
-async def _run_at(day: date) -> TickReport:
-    async with _opened_by(StandingClock(_morning(day))) as platform:
+async def _run_at(instant: datetime) -> TickReport:
+    async with _opened_by(StandingClock(instant)) as platform:
         return await platform.remind()
 
 
-def _morning(day: date) -> datetime:
-    return datetime.combine(day, time(DUE_HOUR), SHANGHAI)
+def _instant(at: datetime | None) -> datetime:
+    return datetime.combine(at.date(), time(DUE_HOUR), SHANGHAI) if at else SystemClock().now()
 
 
 def _opened_by(clock: StandingClock) -> AbstractAsyncContextManager[Platform]:
