@@ -7,12 +7,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, literal, or_, select, update
+from sqlalchemy import ColumnElement, delete, exists, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications.outbox.models import Claimed, Draft, MessageState, Outcome
-from notifications.outbox.repository import OutboxRepository, message_values
+from notifications.outbox.repository import OutboxRepository, listed, message_values
 from notifications.outbox.tables import OutboxEntryRow, OutboxMessageRow
 from notifications.ports import UnitOfWork
 
@@ -140,12 +140,11 @@ class ClaimRepository:
     async def _copy_entries(self, old: Collection[str], new: Collection[str]) -> set[str]:
         """Give new messages what the old ones of their digests had to say there; gives those that got something."""
         heirs = _messages.alias()
-        unmuted = ~(literal(",") + _e.muted + ",").contains(literal(",") + heirs.c.channel + ",")
         copied = (
             select(_e.subject, heirs.c.channel, heirs.c.id, _e.position, _e.body, _e.muted)
             .join_from(_entries, _messages, _e.message_id == _m.id)
             .join(heirs, heirs.c.digest_id == _m.digest_id)
-            .where(_m.id.in_(old), heirs.c.id.in_(new), unmuted, _e.body != b"")
+            .where(_m.id.in_(old), heirs.c.id.in_(new), ~listed(heirs.c.channel, _e.muted), _e.body != b"")
         )
         columns = ["subject", "channel", "message_id", "position", "body", "muted"]
         statement = insert(_entries).from_select(columns, copied)

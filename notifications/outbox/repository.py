@@ -202,7 +202,7 @@ class OutboxRepository:
             (other.c.channel == "inbox") == (_m.channel == "inbox"),
             or_(
                 other.c.state.in_((MessageState.DELIVERED, *_OPEN)),
-                and_(other.c.state == MessageState.SENT, _falls_back(_m, other.c)),
+                and_(other.c.state == MessageState.SENT, listed(other.c.channel, _m.fallbacks)),
             ),
         )
         speaks = exists().where(_e.message_id == _m.id, _e.body != b"")
@@ -211,7 +211,9 @@ class OutboxRepository:
         dead = select(_m.id).where(_m.state == MessageState.FAILED, ~carried, speaks, timely, ~erased, *conditions)
         again = dead.order_by(_m.closed_at).limit(limit).with_for_update(skip_locked=True).cte("dead")
         before = exists().where(
-            other.c.id.in_(select(again.c.id)), other.c.digest_id == _m.digest_id, _falls_back(other.c, _m)
+            other.c.id.in_(select(again.c.id)),
+            other.c.digest_id == _m.digest_id,
+            listed(_m.channel, other.c.fallbacks),
         )
         values = {
             "state": MessageState.PENDING,
@@ -244,17 +246,16 @@ class OutboxRepository:
         await self._run(delete(_receipts).where(_r.received_at < before))
 
 
-def _falls_back(earlier: Any, later: Any) -> ColumnElement[bool]:
-    """Whether the channel of a message may take another one's over."""
-    channels: ColumnElement[str] = literal(",") + earlier.fallbacks + ","
-    return channels.contains(literal(",") + later.channel + ",")
-
-
 def _settled(row: Any) -> dict[str, object]:
     if row.delivered:
         return {"id": row.id, "state": MessageState.DELIVERED, "reason": None, "delivered_at": row.received_at}
     reason = row.reason or "undelivered"
     return {"id": row.id, "state": MessageState.FAILED, "reason": reason, "delivered_at": None}
+
+
+def listed(channel: ColumnElement[str], channels: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether a channel is one of those in a column with commas between them."""
+    return (literal(",") + channels + ",").contains(literal(",") + channel + ",")
 
 
 def of_messages(ids: Collection[str]) -> ColumnElement[bool]:
