@@ -52,13 +52,13 @@ function changed(now, { input, to }) {
 /** Save one change to the settings as they stand: another window may have changed others. */
 export async function saveSettings(change) {
   set(saving, "saving");
+  let now;
   try {
-    const answer = await call("PUT", "notification-settings", changed(await ask(), change));
-    held = await answer.json();
+    now = await (await call("PUT", "notification-settings", changed(await ask(), change))).json();
   } finally {
     waiting.delete(change);
   }
-  draw(held);
+  draw(now);
   set(saving, "saved");
 }
 
