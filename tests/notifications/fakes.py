@@ -20,6 +20,7 @@ from notifications import (
     Lead,
     LicenceChange,
     NoAddress,
+    Notice,
     Outbox,
     OutgoingMessage,
     Receipt,
@@ -204,6 +205,20 @@ class City:
     async def counts(self) -> dict[tuple[str, str], int]:
         async with self.database.snapshot() as session:
             return dict(await self.outbox.counts(session))
+
+
+async def notify(city: City, *notices: Notice) -> int:
+    """Write notices; gives the number of messages."""
+    async with city.database.transaction() as session:
+        return await city.outbox.notify(session, notices)
+
+
+TEXT = Bilingual("正文", "Text")
+
+
+def notice(number: int, text: Bilingual = TEXT) -> Notice:
+    """A notice to a holder of its own."""
+    return Notice(f"h{number}", "test", f"s{number}", Bilingual("标题", "Title"), text)
 
 
 FOOD = LicenceChange("licence-1", 1, "food", ("holder-1",), in_force=True, valid_until=SOON)

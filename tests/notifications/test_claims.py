@@ -158,8 +158,10 @@ def noting(database: Database, begin: str) -> Iterator[list[tuple[str, Any]]]:
             seen.append((statement, parameters))
 
     event.listen(database.engine.sync_engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
 
 
 async def test_erasing_walks_what_has_a_text(city: City) -> None:

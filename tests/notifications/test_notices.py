@@ -22,7 +22,7 @@ from notifications.errors import THROTTLED
 from notifications.outbox import delivery
 from notifications.outbox.models import Digest, Entry
 from notifications.outbox.receipts import ReceiptBook
-from tests.notifications.fakes import TODAY, City
+from tests.notifications.fakes import TODAY, City, notify
 
 NIGHT = QuietHours.parse("21:00-08:00")
 
@@ -30,11 +30,6 @@ NIGHT = QuietHours.parse("21:00-08:00")
 def notice(**different: object) -> Notice:
     values = {"holder_id": "holder-1", "kind": "test", "subject": "a", "title": Bilingual("标题", "Title")}
     return Notice(**{**values, "text": Bilingual("正文", "Text"), **different})  # type: ignore[arg-type]
-
-
-async def notify(city: City, *notices: Notice) -> int:
-    async with city.database.transaction() as session:
-        return await city.outbox.notify(session, notices)
 
 
 async def test_a_notice_goes_out_at_once_and_alone(city: City) -> None:

@@ -22,26 +22,14 @@ from notifications.channels.providers import FailOver
 from notifications.channels.push import Push
 from notifications.channels.sms_smpp import SmppAccount, SmsSmpp
 from notifications.channels.web_push import PUSH_SERVICES, WebPush
-from notifications.outbox.models import Notice
 from notifications.ports import SendOutcome
 from tests.fakes import FakeClock
-from tests.notifications.fakes import City, FakeChannel, sent
+from tests.notifications.fakes import City, FakeChannel, notice, notify, sent
 from tests.notifications.far_end import Answering, serving
 from tests.notifications.test_sms_smpp import Book
 from tests.notifications.test_web_push import KEY, Browser, PushService
 
 MESSAGE = OutgoingMessage("key-1", "holder-1", "licence_expiry", "证照到期提醒", "您的证照将到期")
-TEXT = Bilingual("标题", "Title"), Bilingual("正文", "Text")
-
-
-def notice(number: int, text: Bilingual = TEXT[1]) -> Notice:
-    return Notice(f"h{number}", "test", f"s{number}", TEXT[0], text)
-
-
-async def notify(city: City, *notices: Notice) -> None:
-    async with city.database.transaction() as session:
-        await city.outbox.notify(session, notices)
-
 
 POISON = [
     "https://fcm.googleapis.com:/x",

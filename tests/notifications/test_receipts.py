@@ -4,26 +4,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from notifications import (
-    Bilingual,
     ChannelUnavailable,
     Delivery,
     Receipt,
 )
 from notifications.channels.formats.delivery_receipt import read_delivery_receipt
-from notifications.outbox.models import Notice
 from notifications.ports import SendOutcome
-from tests.notifications.fakes import City
-
-TEXT = Bilingual("标题", "Title"), Bilingual("正文", "Text")
-
-
-def notice(number: int) -> Notice:
-    return Notice(f"h{number}", "test", f"s{number}", *TEXT)
-
-
-async def notify(city: City, *notices: Notice) -> None:
-    async with city.database.transaction() as session:
-        await city.outbox.notify(session, notices)
+from tests.notifications.fakes import City, notice, notify
 
 
 async def test_the_text_of_a_push_whose_receipt_overtook_the_worker_is_erased_too(city: City) -> None:
